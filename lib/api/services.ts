@@ -1,0 +1,169 @@
+// What a node offers to whoever looks at it or steers it: the client API, the web console and the terminal console all
+// speak to this one interface, so that they can do the same things. Implemented by lib/node.
+
+import type { ActorNode } from '../actors/index.js'
+
+export interface NodeInfo {
+  version: string
+  device: DeviceInfo
+  pid: number
+  startedAt: number
+  volumes: VolumeInfo[]
+  peers: PeerInfo[]
+  nearby: NearbyInfo[]
+  /** Why devices may not be found, in words for the user; empty when discovery works. */
+  discoveryProblems: string[]
+  sync: SyncInfo[]
+  memory: { rss: number; heap: number }
+  /** Seconds of processor time used so far. */
+  cpuSeconds: number
+}
+
+export interface DeviceInfo {
+  /** libp2p peer id. */
+  id: string
+  name: string
+}
+
+export interface VolumeInfo {
+  sid: string
+  root: string
+  label: string
+  directory: string
+  mountPoint?: string
+  mounted: boolean
+  documents: number
+  seq: number
+  /** Journal bytes not committed yet. */
+  backlog: number
+  conflicts: number
+  openHandles: HandleInfo[]
+  reports: string[]
+}
+
+export interface HandleInfo {
+  handle: number
+  path: string
+  dirty: boolean
+  size: number
+  state: string
+}
+
+export interface PeerInfo extends DeviceInfo {
+  connected: boolean
+  state: string
+  address?: string
+  since?: number
+  bytesIn: number
+  bytesOut: number
+  rttMs?: number
+  /** Volumes that it offers us. */
+  offers: OfferInfo[]
+}
+
+export interface OfferInfo {
+  sid: string
+  root: string
+  label: string
+  /** True if a local volume has the same root. */
+  joined: boolean
+}
+
+export interface NearbyInfo extends DeviceInfo {
+  addresses: string[]
+  paired: boolean
+}
+
+export interface SyncInfo {
+  volume: string
+  peer: string
+  peerName: string
+  state: string
+  /** Our seq that the peer has confirmed, and ours; the peer's seq that we have, and the peer's. */
+  sent: number
+  sentOf: number
+  received: number
+  receivedOf: number
+  pending: PendingInfo[]
+  bytesIn: number
+  bytesOut: number
+  lastError?: string
+}
+
+export interface PendingInfo {
+  document: string
+  path?: string
+  reason: string
+  since: number
+  attempts: number
+}
+
+export interface VersionInfo {
+  rid: string
+  /** Short form for people, unique in the list it came with. */
+  version: string
+  /** Milliseconds since the epoch: modification time of the content and the clock of the commit. */
+  modified: number
+  committed: number
+  size: number
+  device: string
+  type: string
+  mode: number
+  comment: string
+  current: boolean
+  merge: boolean
+  conflict: boolean
+}
+
+export interface ConflictInfo {
+  path: string
+  volume: string
+  document: string
+  versions: VersionInfo[]
+}
+
+export interface InvitationInfo {
+  token: string
+  expiresAt: number
+}
+
+export type NodeEvent =
+  | { kind: 'actors' | 'volumes' | 'peers' | 'sync' | 'nearby' }
+  | { kind: 'report'; text: string; at: number }
+
+/**
+ * Errors are `ServiceError`s: a code for programs, a sentence for people. `path` arguments are absolute paths below a
+ * mount point (bytes as they are); `version` is a short or full revision id from `log`.
+ */
+export interface NodeServices {
+  info(): Promise<NodeInfo>
+  log(path: Uint8Array, limit: number): Promise<VersionInfo[]>
+  /** Hands the bytes to `sink` piece by piece (≤ 1 MiB each) and waits for it. */
+  cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void>
+  restore(path: Uint8Array, version: string): Promise<VersionInfo>
+  conflicts(): Promise<ConflictInfo[]>
+  /** Ends a conflict, keeping the current content or that of `version`. */
+  resolve(path: Uint8Array, version?: string): Promise<VersionInfo>
+  invite(minutes: number): Promise<InvitationInfo>
+  pair(token: string): Promise<DeviceInfo>
+  unpair(peer: string): Promise<void>
+  join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
+  /** Pauses or goes on with the sync of a volume with a peer. `allow`: accept a mass deletion that stopped it. */
+  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry' | 'allow'): Promise<void>
+  actors(): ActorNode
+  kill(actorPath: string): Promise<void>
+  /** Returns the function that ends the subscription. */
+  subscribe(listener: (event: NodeEvent) => void): () => void
+}
+
+/** A call failed in a way that the caller should know of. */
+export class ServiceError extends Error {
+  override name = 'ServiceError'
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly data: Record<string, string> = {},
+  ) {
+    super(message)
+  }
+}
