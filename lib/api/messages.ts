@@ -1,0 +1,15 @@
+// The client API's messages as TypeScript sees them: proto/client.proto, with numbers as plain numbers.
+
+import protobuf from 'protobufjs/minimal.js'
+import { peerdrive } from '../../proto/gen/client.js'
+
+// Without this, 64-bit fields would be objects of the `long` package; every number here fits a double.
+protobuf.util.Long = null as unknown as typeof protobuf.util.Long
+protobuf.configure()
+
+export const Request = peerdrive.client.Request
+export const Response = peerdrive.client.Response
+export type RequestBody = Omit<peerdrive.client.Request.$Properties, 'id'>
+export type ResponseBody = Omit<peerdrive.client.Response.$Properties, 'id' | 'done'>
+export type AnyRequest = peerdrive.client.Request.$Properties
+export type AnyResponse = peerdrive.client.Response.$Properties

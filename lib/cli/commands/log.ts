@@ -1,0 +1,30 @@
+// `peerdrive log FILE`: the versions of a file or folder, newest first.
+
+import type { Command } from 'commander'
+import { absolute, action, withNode } from '../connect.js'
+import { bytes, printable, table, time } from '../format.js'
+
+export function register(program: Command): void {
+  program
+    .command('log')
+    .description('list the versions of a file or folder, newest first')
+    .argument('<file>')
+    .option('-n, --limit <count>', 'how many at the most', '100')
+    .option('--json', 'as JSON')
+    .action(
+      action(async (file: string, options: { limit: string; json?: boolean }) => {
+        const versions = await withNode((node) => node.log(absolute(file), Number(options.limit) || 100))
+        if (options.json) return console.log(JSON.stringify(versions, null, 2))
+        const rows = versions.map((v) => [
+          v.version,
+          time(v.modified),
+          bytes(v.size),
+          printable(v.device),
+          [v.current && 'current', v.merge && 'merged', v.conflict && 'conflict', printable(v.comment)]
+            .filter(Boolean)
+            .join(', '),
+        ])
+        console.log(table([['VERSION', 'MODIFIED', 'SIZE', 'DEVICE', ''], ...rows]))
+      }),
+    )
+}

@@ -1,0 +1,47 @@
+// How every command but `start` reaches the node, and how it fails: one sentence on stderr, exit code 1.
+
+import { realpathSync } from 'node:fs'
+import path from 'node:path'
+import { ApiClient } from '../api/client.js'
+import { nodePaths } from '../node/paths.js'
+
+/** Runs `work` with a connection to this user's node and closes it after. */
+export async function withNode<T>(work: (node: ApiClient) => Promise<T>): Promise<T> {
+  const node = await ApiClient.connect(nodePaths(process.env, process.getuid?.() ?? 0).socket)
+  try {
+    return await work(node)
+  } finally {
+    node.close()
+  }
+}
+
+/** Wraps a command's action: failures become one line and exit code 1. */
+export function action<A extends unknown[]>(run: (...args: A) => Promise<void>): (...args: A) => Promise<void> {
+  return async (...args) => {
+    try {
+      await run(...args)
+    } catch (error) {
+      console.error(`peerdrive: ${error instanceof Error ? error.message : String(error)}`)
+      process.exitCode = 1
+    }
+  }
+}
+
+/** Absolute path as bytes; links in the folders above are followed, the last name is taken as it is. */
+export function absolute(file: string): Uint8Array {
+  const full = path.resolve(file)
+  try {
+    return Buffer.from(path.join(realpathSync(path.dirname(full)), path.basename(full)))
+  } catch {
+    return Buffer.from(full)
+  }
+}
+
+/** Splits `FILE@VERSION` at the last `@`. */
+export function fileAndVersion(argument: string): { file: Uint8Array; version: string } {
+  const at = argument.lastIndexOf('@')
+  const version = at < 0 ? '' : argument.slice(at + 1)
+  if (!/^[0-9a-f]{4,66}$/.test(version))
+    throw new Error(`Say which version: FILE@VERSION, as \`peerdrive log FILE\` lists them (got '${argument}').`)
+  return { file: absolute(argument.slice(0, at)), version }
+}
