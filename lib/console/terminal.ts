@@ -1,0 +1,140 @@
+// The terminal console: draws snapshots of the node (devices, volumes, sync, the supervision tree) and can kill the
+// chosen actor. `renderScreen` is pure; `runTerminal` owns the terminal's mode and gives it back however it ends.
+
+import type { ReadStream, WriteStream } from 'node:tty'
+import type { ActorNode } from '../actors/index.js'
+import type { NodeInfo } from '../api/services.js'
+
+export interface Snapshot {
+  info: NodeInfo
+  actors: ActorNode
+}
+
+export interface TerminalComponents {
+  input: ReadStream
+  output: WriteStream
+  snapshot(): Promise<Snapshot>
+  kill(actorPath: string): Promise<void>
+}
+
+const REFRESH_MS = 500
+const dim = (s: string) => `\x1b[2m${s}\x1b[22m`
+const bold = (s: string) => `\x1b[1m${s}\x1b[22m`
+const red = (s: string) => `\x1b[31m${s}\x1b[39m`
+const yellow = (s: string) => `\x1b[33m${s}\x1b[39m`
+const green = (s: string) => `\x1b[32m${s}\x1b[39m`
+const inverse = (s: string) => `\x1b[7m${s}\x1b[27m`
+const clean = (s: string) => s.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd')
+
+export interface Row {
+  actor: ActorNode
+  depth: number
+}
+
+/** The tree as rows, parents before children. */
+export function actorRows(actor: ActorNode, depth = 0): Row[] {
+  return [{ actor, depth }, ...actor.children.flatMap((child) => actorRows(child, depth + 1))]
+}
+
+/** Lines of one screen, at most `height` of them; `selected` indexes `actorRows` (-1: none). */
+export function renderScreen(
+  { info, actors }: Snapshot,
+  view: { width: number; height: number; selected: number; notice: string },
+): string[] {
+  const head = [
+    bold(`PeerDrive  ${clean(info.device.name)}`) +
+      dim(`  ${(info.memory.rss / 2 ** 20).toFixed(0)} MiB, ${info.cpuSeconds.toFixed(1)} s CPU`),
+    '',
+  ]
+  for (const v of info.volumes)
+    head.push(
+      `${bold(clean(v.label))}  ${v.mounted ? v.mountPoint : 'not mounted'}  ${v.documents} documents  ${
+        v.backlog ? yellow(`${v.backlog} bytes to commit`) : green('all committed')
+      }${v.conflicts ? yellow(`  ${v.conflicts} conflicts`) : ''}`,
+    )
+  for (const p of info.peers)
+    head.push(
+      `${clean(p.name)}  ${p.connected ? green(p.state) : dim(p.state)}${p.address ? dim(`  ${p.address}`) : ''}`,
+    )
+  for (const n of info.nearby.filter((n) => !n.paired)) head.push(dim(`nearby: ${clean(n.name)}`))
+  for (const s of info.sync)
+    head.push(
+      `${clean(s.volume)} ⇄ ${clean(s.peerName)}  ${s.state}  in ${s.received}/${s.receivedOf}  out ${s.sent}/${s.sentOf}${
+        s.pending.length ? yellow(`  ${s.pending.length} waiting`) : ''
+      }`,
+    )
+  head.push('', dim(`${'ACTOR'.padEnd(46)}${'STATE'.padEnd(14)}MAILBOX  MESSAGES  RESTARTS`))
+  const foot = ['', view.notice || dim('↑ ↓ choose   k kill   q leave')]
+  const all = actorRows(actors)
+  const room = Math.max(3, view.height - head.length - foot.length)
+  const first = Math.max(0, Math.min(view.selected - (room >> 1), all.length - room))
+  const rows = all.slice(first, first + room).map((row, i) => actorLine(row, first + i === view.selected, view.width))
+  return [...head, ...rows, ...foot].slice(0, view.height)
+}
+
+function actorLine({ actor, depth }: Row, selected: boolean, width: number): string {
+  const name = `${'  '.repeat(depth)}${clean(actor.id)}`.slice(0, 45).padEnd(46)
+  const counts = `${String(actor.mailbox).padStart(7)}  ${String(actor.messages).padStart(8)}  ${String(actor.restarts).padStart(8)}`
+  const crash = actor.lastCrash ? `  ${clean(actor.lastCrash.reason).slice(0, Math.max(0, width - 92))}` : ''
+  const state = actor.status.padEnd(14)
+  const line = `${name}${actor.status === 'running' ? green(state) : yellow(state)}${counts}${red(crash)}`
+  return selected ? inverse(line) : line
+}
+
+/** Runs until `q`, Ctrl-C or the node's end. */
+export async function runTerminal(components: TerminalComponents): Promise<void> {
+  const { input, output } = components
+  let selected = 0
+  let notice = ''
+  let last: Snapshot | undefined
+  let wake = () => {}
+  let leaving = false
+
+  const key = (data: Buffer) => {
+    const pressed = data.toString()
+    const count = last ? actorRows(last.actors).length : 1
+    if (pressed === 'q' || pressed === '\x03' || pressed === '\x1b') leaving = true
+    else if (pressed === '\x1b[A') selected = Math.max(0, selected - 1)
+    else if (pressed === '\x1b[B') selected = Math.min(count - 1, selected + 1)
+    else if (pressed === 'k' && last) killSelected(actorRows(last.actors)[selected])
+    wake()
+  }
+  const killSelected = (row: Row | undefined) => {
+    if (!row) return
+    components.kill(row.actor.path).then(
+      () => {
+        notice = `Killed ${row.actor.path}.`
+      },
+      (error) => {
+        notice = red(String((error as Error).message))
+      },
+    )
+  }
+
+  input.setRawMode(true)
+  input.on('data', key)
+  output.write('\x1b[?1049h\x1b[?25l')
+  try {
+    while (!leaving) {
+      last = await components.snapshot()
+      const view = { width: output.columns ?? 100, height: output.rows ?? 40, selected, notice }
+      output.write(
+        `\x1b[H${renderScreen(last, view)
+          .map((line) => `${line}\x1b[K`)
+          .join('\r\n')}\x1b[J`,
+      )
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, REFRESH_MS)
+        wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+  } finally {
+    output.write('\x1b[?25h\x1b[?1049l')
+    input.setRawMode(false)
+    input.off('data', key)
+    input.pause()
+  }
+}
