@@ -21,13 +21,14 @@ mkdirSync('proto/gen', { recursive: true })
 for (const file of readdirSync('proto').filter((f) => f.endsWith('.proto'))) {
   const name = file.slice(0, -'.proto'.length)
   const out = `proto/gen/${name}.js`
-  if (!newer(`proto/${file}`, out)) continue
+  if (!newer(`proto/${file}`, out) && !newer('scripts/build.mjs', out)) continue
   run('node_modules/.bin/pbjs', [
     ...['-t', 'static-module', '-w', 'esm', '--force-number', '--no-verify', '--no-delimited', '--no-service'],
-    ...['--dts', '-o', out, `proto/${file}`],
+    // A root of its own for each: modules that share one overwrite each other's `peerdrive` namespace.
+    ...['--root', name, '--dts', '-o', out, `proto/${file}`],
   ])
 }
 
-run('node_modules/.bin/tsc', ['-p', '.'])
 cpSync('proto/gen', 'dist/proto/gen', { recursive: true })
-if (existsSync('lib/console/page')) cpSync('lib/console/page', 'dist/lib/console/page', { recursive: true })
+cpSync('lib/console/page', 'dist/lib/console/page', { recursive: true })
+run('node_modules/.bin/tsc', ['-p', '.'])
