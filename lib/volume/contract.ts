@@ -129,18 +129,29 @@ export interface LiveRevision {
   inline?: Uint8Array
 }
 
-/** Message of `apply` to the volume thread. Answer: `('applied' | 'busy' | 'stale')[]`. */
+/** How an entry of a folder changes in the live tree. */
+export interface LiveEntryChange {
+  name: Uint8Array
+  before?: FolderEntry
+  after?: FolderEntry
+  /** With `after`: its document has no inode here yet and gets this state. Its head is set already, or by it. */
+  child?: LiveRevision
+}
+
+export interface LiveChange {
+  document: DId
+  expected?: RId
+  live: LiveRevision
+  /** Folders that are in the live tree: how entries differ between `expected` and `head`. */
+  entries?: LiveEntryChange[]
+}
+
+/**
+ * Message of `apply` to the volume thread. Answer: `('applied' | 'busy' | 'stale')[]`, one for each change. Changes are
+ * made in order. A folder that has no inode when its change comes has no live entries to change: its change carries none.
+ * When a later change links it (as `child`: an empty folder at first), one more change follows with `expected` equal to
+ * `head` and all its entries; so on for folders in it.
+ */
 export interface ApplyRequest {
-  changes: {
-    document: DId
-    expected?: RId
-    live: LiveRevision
-    /** Folders: how entries differ between `expected` and `head`. */
-    entries?: {
-      name: Uint8Array
-      before?: FolderEntry
-      after?: FolderEntry /** Of a document that has no inode here yet. */
-      child?: LiveRevision
-    }[]
-  }[]
+  changes: LiveChange[]
 }
