@@ -14,8 +14,14 @@ export type Clock = Uint8Array
 
 export const DID_BYTES = 16
 export const HASH_BYTES = 33
+export const CLOCK_BYTES = 8
+export const DEVICE_BYTES = 32
 /** Content up to this size lies inline in the revision. */
 export const INLINE_MAX = 512
+/** Most bytes of any chunk: of data, of folder entries, or a list. */
+export const CHUNK_LIMIT = 256 * 1024
+/** Most levels of lists above the data chunks. */
+export const LEVELS_MAX = 10
 
 export interface Time {
   sec: number
@@ -98,6 +104,19 @@ export interface FolderChange {
   name: Uint8Array
   before?: FolderEntry
   after?: FolderEntry
+}
+
+/** A data chunk of a content, by name. */
+export interface ChunkRef {
+  id: ChunkId
+  /** Bytes. */
+  size: number
+}
+
+/** A chunk (data or list) with its bytes, ready to be stored. */
+export interface Chunk {
+  id: ChunkId
+  bytes: Uint8Array
 }
 
 /** Where a content tree's chunks (data chunks and lists alike) come from. Throws if the chunk is not there. */
