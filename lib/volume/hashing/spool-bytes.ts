@@ -3,14 +3,15 @@
 
 import { closeSync, openSync, readSync } from 'node:fs'
 
-export interface BaseReader {
-  /** Fills `into` with bytes of the base from `offset`; all of them are there. */
-  (offset: number, into: Uint8Array): void
-}
+/** Fills `into` with bytes of the base from `offset`; all of them are there. */
+export type BaseReader = (offset: number, into: Uint8Array) => void
 
 export class SpoolBytes {
   readonly #fd: number
   readonly #ranges: [number, number][]
+  readonly #readBase?: BaseReader
+  readonly #baseSize: number
+  /** The first range that ends behind the last offset asked for. */
   #next = 0
 
   /** `ranges`: the spool's own, sorted and merged; without a base everything is. */
@@ -23,8 +24,6 @@ export class SpoolBytes {
     this.#baseSize = components.readBase ? init.baseSize : 0
     this.#ranges = components.readBase ? init.ranges : [[0, init.size]]
   }
-  readonly #readBase?: BaseReader
-  readonly #baseSize: number
 
   close(): void {
     closeSync(this.#fd)
@@ -33,7 +32,7 @@ export class SpoolBytes {
   /** Fills `into` with the content from `offset`. Cheapest when offsets ascend. */
   read(offset: number, into: Uint8Array): void {
     const end = offset + into.length
-    if (this.#next > 0 && this.#startOf(this.#next - 1) + this.#ranges[this.#next - 1][1] > offset) this.#next = 0
+    if (this.#next > 0 && this.#endOf(this.#next - 1) > offset) this.#next = 0
     while (this.#next < this.#ranges.length && this.#endOf(this.#next) <= offset) this.#next++
     let at = offset
     for (let i = this.#next; at < end; i++) {
