@@ -4,7 +4,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type NodeServices, ServiceError } from '../api/services.js'
@@ -32,10 +31,7 @@ const FILES: Record<string, [file: string, type: string]> = {
   '/': [path.join(PAGE, 'index.html'), 'text/html; charset=utf-8'],
   '/app.js': [path.join(PAGE, 'app.js'), 'text/javascript; charset=utf-8'],
   '/style.css': [path.join(PAGE, 'style.css'), 'text/css; charset=utf-8'],
-  '/preact.js': [
-    createRequire(import.meta.url).resolve('htm/preact/standalone.module.js'),
-    'text/javascript; charset=utf-8',
-  ],
+  '/preact.js': [fileURLToPath(import.meta.resolve('htm/preact/standalone')), 'text/javascript; charset=utf-8'],
 }
 
 const HEADERS = {
