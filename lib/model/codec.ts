@@ -1,17 +1,14 @@
 // The canonical encoding of revisions: one value, one encoding (docs/format.md). Owns no state. Never accepts bytes that
 // it would not have written itself: decoding encodes again and compares.
 
-import protobuf from 'protobufjs/minimal.js'
+// First, so that 64-bit integers are numbers; what is no safe integer does not survive being encoded again.
+import './protobuf-numbers.js'
 import { peerdrive } from '../../proto/gen/model.js'
 import { equal } from './bytes.js'
-import { InvalidRevisionError, ModelError, NotCanonicalError } from './errors.js'
+import { InvalidRevisionError, NotCanonicalError } from './errors.js'
 import { fieldMessages, fieldsOf, sortedEntries, timeOf } from './metadata.js'
 import { checkRevision, REVISION_MAX } from './revision-check.js'
 import type { Attributes, Content, Revision } from './types.js'
-
-// 64-bit integers as numbers; ours are safe integers, and what is not does not survive being encoded again.
-protobuf.util.Long = null as unknown as typeof protobuf.util.Long
-protobuf.configure()
 
 const Message = peerdrive.model.Revision
 type Message = peerdrive.model.Revision.$Properties
@@ -55,11 +52,16 @@ export function encodeRevision(revision: Revision): Uint8Array {
 
 const EMPTY = new Uint8Array(0)
 
+/** A field's bytes; the default of a generated class would be a Buffer that all share. */
+function bytesOf(field: Uint8Array | null | undefined): Uint8Array {
+  return field?.length ? field : EMPTY
+}
+
 function contentOf(message: ContentMessage | null | undefined): Content {
   const size = message?.size ?? 0
   const levels = message?.levels ?? 0
   if (message?.root?.length) return { size, root: message.root, levels }
-  return { size, inline: message?.inline ?? EMPTY, levels }
+  return { size, inline: bytesOf(message?.inline), levels }
 }
 
 function attributesOf(message: AttributesMessage | null | undefined): Attributes {
@@ -68,7 +70,7 @@ function attributesOf(message: AttributesMessage | null | undefined): Attributes
     uid: message?.uid ?? 0,
     gid: message?.gid ?? 0,
     rdev: message?.rdev ?? 0,
-    xattrs: (message?.xattrs ?? []).map((xattr) => ({ name: xattr.name ?? EMPTY, value: xattr.value ?? EMPTY })),
+    xattrs: (message?.xattrs ?? []).map((xattr) => ({ name: bytesOf(xattr.name), value: bytesOf(xattr.value) })),
   }
 }
 
@@ -81,13 +83,18 @@ function revisionOf(message: Message): Revision {
     flags: message.flags ?? 0,
     created: timeOf(message.created),
     modified: timeOf(message.modified),
-    author: message.author ?? EMPTY,
-    clock: message.clock ?? EMPTY,
+    author: bytesOf(message.author),
+    clock: bytesOf(message.clock),
     comment: message.comment ?? '',
     attributes: attributesOf(message.attributes),
     metadata: fieldsOf(message.metadata),
     parts,
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof InvalidRevisionError) return error.reason
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**
@@ -103,10 +110,7 @@ export function decodeRevision(bytes: Uint8Array): Revision {
     revision = revisionOf(Message.decode(copy))
     again = encodeRevision(revision)
   } catch (error) {
-    if (error instanceof ModelError || error instanceof Error) {
-      throw new NotCanonicalError('a revision', error instanceof ModelError ? error.message : `${error.message}`)
-    }
-    throw error
+    throw new NotCanonicalError('a revision', reasonOf(error))
   }
   if (!equal(again, copy)) throw new NotCanonicalError('a revision', 'the same value is encoded differently')
   return revision

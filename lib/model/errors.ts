@@ -19,7 +19,7 @@ export class NotCanonicalError extends ModelError {
 export class InvalidRevisionError extends ModelError {
   override readonly name = 'InvalidRevisionError'
   readonly code = 'INVALID_REVISION'
-  constructor(reason: string) {
+  constructor(readonly reason: string) {
     super(`This cannot be a revision: ${reason}. Whoever made the value has to stay within docs/format.md.`)
   }
 }
