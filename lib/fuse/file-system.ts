@@ -171,6 +171,6 @@ export interface FileSystem {
 
 /** What changed underneath (by sync or by an API), for the kernel to forget. */
 export type Invalidation =
-  | { kind: 'inode'; ino: number; /** Also the cached pages, not only the attributes. */ data: boolean }
+  | { kind: 'inode'; ino: number /** Also the cached pages, not only the attributes. */; data: boolean }
   | { kind: 'entry'; parent: number; name: Uint8Array }
   | { kind: 'delete'; parent: number; child: number; name: Uint8Array }
