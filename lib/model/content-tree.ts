@@ -108,7 +108,7 @@ export function children(list: TreeChunk, source: ChunkSource): TreeChunk[] {
  */
 export function* leaves(content: Content, source: ChunkSource, from = 0, to = content.size): Generator<Leaf> {
   const root = rootOf(content)
-  if (root) yield* leavesBelow(root, 0, source, from, to)
+  if (root && from < to) yield* leavesBelow(root, 0, source, from, to)
 }
 
 function* leavesBelow(node: TreeChunk, offset: number, source: ChunkSource, from: number, to: number): Generator<Leaf> {
