@@ -57,6 +57,8 @@ import type { SessionMemory } from './session.js'
 const OUT = OUT_HEADER / 4
 const S_IFDIR = 0o040000
 const EPROTO = -71
+const O_ACCMODE = 3
+const O_WRONLY = 1
 
 /** `request`: number of the request being served, for file systems that answer PENDING. */
 export class Dispatcher implements Request {
@@ -344,7 +346,7 @@ export class Dispatcher implements Request {
   private open(node: number): void {
     const opened = this.fs.open(this.caller, node, this.in[0])
     if (typeof opened === 'number') return this.reply.error(failure(opened))
-    this.putOpened(OUT, node, opened)
+    this.putOpened(OUT, node, opened, this.in[0])
     if (!this.reply.content(OPEN_OUT)) this.drop(node, opened.handle)
   }
 
@@ -356,16 +358,17 @@ export class Dispatcher implements Request {
     if (typeof created === 'number') return this.reply.error(failure(created))
     const ino = created.attributes.ino
     putEntry(this.out, OUT, created.attributes, this.valid)
-    this.putOpened(OUT + ENTRY_OUT / 4, ino, created)
+    this.putOpened(OUT + ENTRY_OUT / 4, ino, created, this.in[0])
     if (this.reply.content(ENTRY_OUT + OPEN_OUT)) return
     this.drop(ino, created.handle)
     this.fs.forget(ino, 1)
   }
 
-  private putOpened(at: number, ino: number, opened: Opened): void {
+  private putOpened(at: number, ino: number, opened: Opened, how: number): void {
     let flags: number = Fopen.PARALLEL_DIRECT_WRITES
     if (opened.keepCache) flags |= Fopen.KEEP_CACHE
     if (!this.options.wantsFlush) flags |= Fopen.NOFLUSH
+    if (this.options.directWrites && (how & O_ACCMODE) === O_WRONLY) flags |= Fopen.DIRECT_IO
     const id = this.passes ? this.backings.opened(ino, opened.backing) : 0
     // The kernel refuses any other combination with pass-through.
     if (id > 0) flags = Fopen.PASSTHROUGH | (flags & Fopen.NOFLUSH)

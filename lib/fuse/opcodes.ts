@@ -91,6 +91,7 @@ export const Init2 = { PASSTHROUGH: 1 << 5 } as const
 
 /** Flags of the answer to OPEN, CREATE and OPENDIR. */
 export const Fopen = {
+  DIRECT_IO: 1 << 0,
   KEEP_CACHE: 1 << 1,
   CACHE_DIR: 1 << 3,
   NOFLUSH: 1 << 5,

@@ -12,6 +12,11 @@ export interface ServeOptions {
   wantsFlush: boolean
   /** `open` handles O_TRUNC itself: one request less for each file that is written over. */
   atomicTruncate: boolean
+  /**
+   * Files opened for writing only are written past the kernel's page cache: one request for each write(2) up to 1 MiB, without the look at
+   * `security.capability` that a cached write costs. What was written is not cached, so that reading it later asks once.
+   */
+  directWrites: boolean
   /** Ask for pass-through; answers with `backing` use it where the kernel and the rights of the process allow it. */
   passthrough: boolean
   /** Bytes, a power of two: st_blksize, by which some programs size their buffers. */
@@ -32,6 +37,7 @@ export const SERVE_DEFAULTS: ServeOptions = {
   negativeTimeout: 3600,
   wantsFlush: false,
   atomicTruncate: false,
+  directWrites: true,
   passthrough: false,
   blockSize: 4096,
   maxBackground: 64,

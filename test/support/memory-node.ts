@@ -2,7 +2,7 @@
 
 import type { Attributes } from '../../lib/fuse/file-system.js'
 
-const PAGE = 65536
+const PAGE = 4096
 
 export interface Entry {
   name: Buffer
