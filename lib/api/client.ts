@@ -100,7 +100,7 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     return (await this.#call({ join: options })).volume as unknown as VolumeInfo
   }
 
-  async steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry' | 'allow'): Promise<void> {
+  async steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void> {
     await this.#call({ steer: { volume, peer, action } })
   }
 

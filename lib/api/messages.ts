@@ -1,11 +1,7 @@
 // The client API's messages as TypeScript sees them: proto/client.proto, with numbers as plain numbers.
 
-import protobuf from 'protobufjs/minimal.js'
+import '../model/protobuf-numbers.js'
 import { peerdrive } from '../../proto/gen/client.js'
-
-// Without this, 64-bit fields would be objects of the `long` package; every number here fits a double.
-protobuf.util.Long = null as unknown as typeof protobuf.util.Long
-protobuf.configure()
 
 export const Request = peerdrive.client.Request
 export const Response = peerdrive.client.Response

@@ -148,8 +148,8 @@ export interface NodeServices {
   pair(token: string): Promise<DeviceInfo>
   unpair(peer: string): Promise<void>
   join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
-  /** Pauses or goes on with the sync of a volume with a peer. `allow`: accept a mass deletion that stopped it. */
-  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry' | 'allow'): Promise<void>
+  /** Pauses or goes on with the sync of a volume with a peer. */
+  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void>
   actors(): ActorNode
   kill(actorPath: string): Promise<void>
   /** Returns the function that ends the subscription. */

@@ -102,8 +102,8 @@ export class Session {
     }
     if (request.steer) {
       const { volume, peer, action } = request.steer
-      if (action !== 'pause' && action !== 'resume' && action !== 'retry' && action !== 'allow')
-        throw new ServiceError('BAD_REQUEST', `There is no action '${action}': pause, resume, retry or allow.`)
+      if (action !== 'pause' && action !== 'resume' && action !== 'retry')
+        throw new ServiceError('BAD_REQUEST', `There is no action '${action}': pause, resume or retry.`)
       await services.steer(volume ?? '', peer ?? '', action)
       return { ok: {} }
     }

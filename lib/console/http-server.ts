@@ -126,7 +126,7 @@ export class ConsoleServer {
       }
       case 'POST /api/steer': {
         const { volume, peer, action } = await body(request)
-        if (action !== 'pause' && action !== 'resume' && action !== 'retry' && action !== 'allow')
+        if (action !== 'pause' && action !== 'resume' && action !== 'retry')
           throw new ServiceError('BAD_REQUEST', `There is no action '${action}'.`)
         await services.steer(String(volume), String(peer), action)
         return answer(response, 200, {})

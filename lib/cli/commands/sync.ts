@@ -1,14 +1,14 @@
-// `peerdrive sync pause|resume|retry|allow`: steering the synchronization of a volume with a device.
+// `peerdrive sync pause|resume|retry`: steering the synchronization of a volume with a device.
 
 import type { Command } from 'commander'
 import { action, withNode } from '../connect.js'
 
-const ACTIONS = ['pause', 'resume', 'retry', 'allow'] as const
+const ACTIONS = ['pause', 'resume', 'retry'] as const
 
 export function register(program: Command): void {
   program
     .command('sync')
-    .description('steer a synchronization: pause, resume, retry what waits, allow a stopped mass deletion')
+    .description('steer a synchronization: pause, resume, retry what waits')
     .argument('<action>', ACTIONS.join(', '))
     .argument('[volume]', 'name of the volume (default: all)', '')
     .argument('[device]', 'name or id of the device (default: all)', '')

@@ -1,0 +1,19 @@
+// Typed errors of synchronization.
+
+/** The peer said something that the protocol does not allow. The link is dropped; nothing of it was believed. */
+export class SyncProtocolError extends Error {
+  override name = 'SyncProtocolError'
+  readonly code = 'SYNC_PROTOCOL'
+}
+
+/** The link ended, or an answer did not come in time. What was stored stays; the next link goes on from there. */
+export class SyncInterruptedError extends Error {
+  override name = 'SyncInterruptedError'
+  readonly code = 'SYNC_INTERRUPTED'
+}
+
+/** The peer does not have what one of its own revisions names. */
+export class PeerLacksError extends Error {
+  override name = 'PeerLacksError'
+  readonly code = 'PEER_LACKS'
+}

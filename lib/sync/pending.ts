@@ -1,0 +1,109 @@
+// Documents that could not be synchronized yet: why, since when, how often tried. Kept in the volume's settings, so that they
+// survive restarts: the position in the peer's feed moves on past them, and they alone wait. Bounded.
+
+import { hex, unhex } from '../model/bytes.js'
+import type { Volume } from '../volume/contract.js'
+import { MAX_PENDING } from './limits.js'
+
+export interface Waiting {
+  document: Uint8Array
+  head: Uint8Array
+  reason: string
+  /** Milliseconds since the epoch. */
+  since: number
+  attempts: number
+  /** When it is tried again, milliseconds since the epoch. */
+  next: number
+}
+
+const FIRST_RETRY_MS = 500
+const LAST_RETRY_MS = 300_000
+/** Setting values are bounded, so the list is kept in pages of this many. */
+const PAGE = 256
+
+export class Pending {
+  readonly #waiting = new Map<string, Waiting>()
+  #pages = 0
+
+  /** `peerVolume`: hex SId; positions and what waits are kept for each volume of a peer apart. */
+  constructor(
+    private readonly components: { volume: Volume; now: () => number },
+    private readonly peerVolume: string,
+  ) {
+    for (;;) {
+      const bytes = components.volume.setting(this.#key(this.#pages))
+      if (!bytes) break
+      this.#pages++
+      for (const line of JSON.parse(Buffer.from(bytes).toString()) as string[][]) {
+        const [document, head, reason, since, attempts] = line
+        this.#waiting.set(document, {
+          document: unhex(document),
+          head: unhex(head),
+          reason,
+          since: Number(since),
+          attempts: Number(attempts),
+          next: 0,
+        })
+      }
+    }
+  }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  get full(): boolean {
+    return this.#waiting.size >= MAX_PENDING
+  }
+
+  list(): Waiting[] {
+    return [...this.#waiting.values()]
+  }
+
+  /** The document waits, for this reason. A later head of the same document takes its place. */
+  add(document: Uint8Array, head: Uint8Array, reason: string): void {
+    const key = hex(document)
+    const before = this.#waiting.get(key)
+    const attempts = (before?.attempts ?? 0) + 1
+    const now = this.components.now()
+    const delay = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 20), LAST_RETRY_MS)
+    this.#waiting.set(key, { document, head, reason, since: before?.since ?? now, attempts, next: now + delay })
+  }
+
+  /** True if it waited. */
+  remove(document: Uint8Array): boolean {
+    return this.#waiting.delete(hex(document))
+  }
+
+  /** What is due now, or all with `all`. */
+  due(all = false): Waiting[] {
+    const now = this.components.now()
+    return this.list().filter((w) => all || w.next <= now)
+  }
+
+  /** Milliseconds until the next one is due; undefined when none waits. */
+  nextDue(): number | undefined {
+    if (!this.#waiting.size) return undefined
+    return Math.max(0, Math.min(...this.list().map((w) => w.next)) - this.components.now())
+  }
+
+  async save(): Promise<void> {
+    const { volume } = this.components
+    const lines = this.list().map((w) => [
+      hex(w.document),
+      hex(w.head),
+      w.reason.slice(0, 100),
+      String(w.since),
+      String(w.attempts),
+    ])
+    const pages = Math.ceil(lines.length / PAGE)
+    for (let page = 0; page < pages; page++)
+      await volume.setSetting(this.#key(page), Buffer.from(JSON.stringify(lines.slice(page * PAGE, (page + 1) * PAGE))))
+    for (let page = pages; page < this.#pages; page++) await volume.setSetting(this.#key(page), undefined)
+    this.#pages = pages
+  }
+
+  #key(page: number): string {
+    return `sync/pending/${this.peerVolume}/${page}`
+  }
+}

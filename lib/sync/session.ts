@@ -1,0 +1,233 @@
+// Synchronization over one link: reads both channels, hands changes to the worker of their volume pair, matches answers with
+// questions, and answers the peer's questions. Owns the questions that are open; the workers own positions and decisions.
+// A peer that breaks the protocol costs its link and nothing else.
+
+import { EventEmitter } from 'node:events'
+import { hex } from '../model/bytes.js'
+import type { Volume } from '../volume/contract.js'
+import { answerQuestion } from './answers.js'
+import { SyncInterruptedError, SyncProtocolError } from './errors.js'
+import { ANSWER_TIMEOUT_MS, MAX_ANSWERING } from './limits.js'
+import {
+  type Ack,
+  type Answer,
+  type Changes,
+  decodeFrame,
+  encodeFrame,
+  type Follow,
+  type FrameBody,
+  type Get,
+  type Offer,
+} from './messages.js'
+
+/** What of lib/peers' channel is used here. */
+export interface ChannelPort {
+  send(frame: Uint8Array | Uint8Array[]): Promise<void>
+  read(): Promise<Uint8Array | undefined>
+}
+
+/** What of lib/peers' link is used here. */
+export interface LinkPort {
+  readonly peer: string
+  readonly channel: { control: ChannelPort; bulk: ChannelPort }
+  readonly closed: Promise<Error | undefined>
+  abort(error: Error): void
+}
+
+export interface SessionComponents {
+  link: LinkPort
+  /** The volume with this root, if the peer may see it. */
+  shared(root: Uint8Array): Volume | undefined
+}
+
+/** What the worker of a volume pair hears. */
+export interface PairHandler {
+  onFollow(follow: Follow): void
+  onChanges(changes: Changes): void
+  onAck(ack: Ack): void
+}
+
+export interface Question {
+  revisions?: Uint8Array[]
+  depth?: number
+  chunks?: Uint8Array[]
+  documents?: Uint8Array[]
+}
+
+interface Open {
+  answer: Answer
+  resolve(answer: Answer): void
+  reject(error: Error): void
+  timer: NodeJS.Timeout
+}
+
+export interface SessionEvents {
+  offers: [Offer[]]
+}
+
+export class Session extends EventEmitter<SessionEvents> {
+  /** Volumes that the peer offers. */
+  offers: Offer[] = []
+  readonly peer: string
+  /** Bytes of messages, by this session. */
+  bytesIn = 0
+  bytesOut = 0
+  readonly #link: LinkPort
+  readonly #shared: SessionComponents['shared']
+  readonly #pairs = new Map<string, PairHandler>()
+  /** The peer's last wish for each volume, kept for a worker that starts again. */
+  readonly #follows = new Map<string, Follow>()
+  readonly #questions = new Map<number, Open>()
+  #lastQuestion = 0
+  #answering = 0
+  readonly #waitingToAnswer: (() => void)[] = []
+  #over?: Error
+
+  constructor({ link, shared }: SessionComponents) {
+    super()
+    this.#link = link
+    this.#shared = shared
+    this.peer = link.peer
+  }
+
+  /** Serves until the link is over; answers why, if it was not in good order. */
+  async run(): Promise<Error | undefined> {
+    const { control, bulk } = this.#link.channel
+    void this.#link.closed.then((error) => this.#end(error ?? new SyncInterruptedError('The device hung up.')))
+    try {
+      await Promise.race([this.#read(control), this.#read(bulk)])
+      return undefined
+    } catch (error) {
+      if (error instanceof SyncProtocolError) this.#link.abort(error)
+      return error as Error
+    } finally {
+      this.#end(new SyncInterruptedError('The link is over.'))
+    }
+  }
+
+  get over(): boolean {
+    return this.#over !== undefined
+  }
+
+  sendOffers(offers: Offer[]): void {
+    this.#send({ offers: { offers } })
+  }
+
+  /** From now on `handler` hears what concerns the volume; the peer's last Follow is repeated to it. Returns what ends that. */
+  attach(root: Uint8Array, handler: PairHandler): () => void {
+    const key = hex(root)
+    this.#pairs.set(key, handler)
+    const follow = this.#follows.get(key)
+    if (follow) handler.onFollow(follow)
+    return () => {
+      if (this.#pairs.get(key) === handler) this.#pairs.delete(key)
+    }
+  }
+
+  /** Sends a message on the control channel; resolves when more may be sent. Rejects when the link is over. */
+  async send(body: FrameBody): Promise<void> {
+    await this.#sendOn(this.#link.channel.control, body)
+  }
+
+  /** Like `send`, on the channel for bulk. */
+  async sendBulk(body: FrameBody): Promise<void> {
+    await this.#sendOn(this.#link.channel.bulk, body)
+  }
+
+  /** Asks the peer; all its answer frames in one. Rejects with SyncInterruptedError. */
+  ask(root: Uint8Array, { revisions = [], depth = 0, chunks = [], documents = [] }: Question): Promise<Answer> {
+    if (this.#over) return Promise.reject(this.#over)
+    const id = ++this.#lastQuestion
+    return new Promise((resolve, reject) => {
+      const late = () =>
+        this.#link.abort(new SyncInterruptedError(`An answer took longer than ${ANSWER_TIMEOUT_MS / 1000} s.`))
+      const timer = setTimeout(late, ANSWER_TIMEOUT_MS)
+      this.#questions.set(id, {
+        answer: { id, done: false, revisions: [], chunks: [], documents: [] },
+        resolve,
+        reject,
+        timer,
+      })
+      this.#send({ get: { root, id, revisions, depth, chunks, documents } })
+    })
+  }
+
+  async #read(channel: ChannelPort): Promise<void> {
+    for (;;) {
+      const bytes = await channel.read()
+      if (!bytes) return
+      this.bytesIn += bytes.length
+      await this.#take(decodeFrame(bytes))
+    }
+  }
+
+  async #take(frame: FrameBody): Promise<void> {
+    if (frame.offers) {
+      this.offers = frame.offers.offers
+      this.emit('offers', this.offers)
+    } else if (frame.follow) {
+      const key = hex(frame.follow.root)
+      if (!this.#shared(frame.follow.root)) return
+      this.#follows.set(key, frame.follow)
+      this.#pairs.get(key)?.onFollow(frame.follow)
+    } else if (frame.changes) this.#pairs.get(hex(frame.changes.root))?.onChanges(frame.changes)
+    else if (frame.ack) {
+      const follow = this.#follows.get(hex(frame.ack.root))
+      if (follow?.number === frame.ack.number) follow.after = Math.max(follow.after, frame.ack.seq)
+      this.#pairs.get(hex(frame.ack.root))?.onAck(frame.ack)
+    } else if (frame.answer) this.#takeAnswer(frame.answer)
+    else if (frame.get) await this.#serve(frame.get)
+  }
+
+  #takeAnswer(part: Answer): void {
+    const open = this.#questions.get(part.id)
+    if (!open) throw new SyncProtocolError('An answer came in that nobody asked for.')
+    open.timer.refresh()
+    open.answer.revisions.push(...part.revisions)
+    open.answer.chunks.push(...part.chunks)
+    open.answer.documents.push(...part.documents)
+    if (!part.done) return
+    this.#questions.delete(part.id)
+    clearTimeout(open.timer)
+    open.resolve(open.answer)
+  }
+
+  /** Answers beside reading, but no more than a few at a time: reading stops until one is done. */
+  async #serve(get: Get): Promise<void> {
+    if (this.#answering >= MAX_ANSWERING) await new Promise<void>((resolve) => this.#waitingToAnswer.push(resolve))
+    this.#answering++
+    const send = (answer: Answer) => (get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer }))
+    answerQuestion(this.#shared(get.root), get, send)
+      .catch((error) => {
+        if (!this.#over) this.#link.abort(error as Error)
+      })
+      .finally(() => {
+        this.#answering--
+        this.#waitingToAnswer.shift()?.()
+      })
+  }
+
+  #send(body: FrameBody): void {
+    this.send(body).catch(() => {
+      // the link is over: `run` tells
+    })
+  }
+
+  async #sendOn(channel: ChannelPort, body: FrameBody): Promise<void> {
+    if (this.#over) throw this.#over
+    const bytes = encodeFrame(body)
+    this.bytesOut += bytes.length
+    await channel.send(bytes)
+  }
+
+  #end(error: Error): void {
+    if (this.#over) return
+    this.#over = error
+    for (const { reject, timer } of this.#questions.values()) {
+      clearTimeout(timer)
+      reject(error)
+    }
+    this.#questions.clear()
+    for (const go of this.#waitingToAnswer.splice(0)) go()
+  }
+}

@@ -1,0 +1,155 @@
+// The sync worker: one actor per volume pair while the devices are connected. Owns the feeder and the fetcher of the pair; a
+// crash loses only what is in memory, and the next life goes on from the anchor. Ends normally with the link.
+
+import type { Behaviour, ChildSpec } from '../actors/index.js'
+import { hex } from '../model/bytes.js'
+import type { Volume } from '../volume/contract.js'
+import { SyncInterruptedError } from './errors.js'
+import { Feeder } from './feeder.js'
+import { Fetcher } from './fetcher.js'
+import type { Session } from './session.js'
+
+export interface WorkerArgs {
+  volume: Volume
+  session: Session
+  /** SId of the peer's volume. */
+  peerVolume: Uint8Array
+  peerName: string
+  /** True if the peer's changes are taken here (it has the permission to write). */
+  receives: boolean
+  inFlight: Map<string, Promise<void>>
+  /** Something that the console shows has changed. */
+  changed(): void
+}
+
+export type WorkerMessage = { type: 'pause' } | { type: 'resume' } | { type: 'retry' } | { type: 'look at what waits' }
+
+/** What the console and the API show of a worker. */
+export interface WorkerView {
+  args: WorkerArgs
+  feeder: Feeder
+  fetcher: Fetcher
+  paused: boolean
+  lastError?: string
+}
+
+interface State extends WorkerView {
+  end(): void
+}
+
+let follows = 0
+/** The workers that live, for whoever lists them. */
+const living = new Set<WorkerView>()
+
+export function livingWorkers(volume: Volume): WorkerView[] {
+  return [...living].filter((worker) => worker.args.volume.sid === volume.sid)
+}
+
+export const workerId = (volume: Volume, peer: string) => `${volume.label} ${hex(volume.sid).slice(0, 8)} ↔ ${peer}`
+
+/** Spec of the worker of one pair. Restarted with back-off after a crash, not after the end of the link. */
+export function workerSpec(args: WorkerArgs): ChildSpec<WorkerArgs> {
+  const id = workerId(args.volume, args.session.peer)
+  return {
+    id,
+    name: id,
+    behaviour,
+    args,
+    restart: 'transient',
+    backoff: { minMs: 100, maxMs: 10_000 },
+  }
+}
+
+const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
+  init(context, args) {
+    const { volume, session, peerVolume } = args
+    const number = ++follows
+    const failed = (error: Error) => context.exit(session.over ? undefined : error)
+    const feeder = new Feeder({ volume, send: (changes) => session.send({ changes }), failed })
+    const fetcher = new Fetcher(
+      {
+        volume,
+        ask: (question) => session.ask(volume.root, question),
+        inFlight: args.inFlight,
+        async acknowledge(seq) {
+          await session.send({ ack: { root: volume.root, seq, number } })
+          args.changed()
+        },
+        failed,
+        now: () => Date.now(),
+      },
+      peerVolume,
+    )
+    const detach = session.attach(volume.root, {
+      onFollow: (follow) => feeder.follow(follow),
+      onAck: (ack) => {
+        feeder.acknowledge(ack)
+        args.changed()
+      },
+      onChanges: (changes) => {
+        if (changes.number === number && args.receives) fetcher.take(changes)
+      },
+    })
+    const unlisten = volume.on('heads', () => feeder.wake())
+    if (args.receives)
+      session.send({ follow: { root: volume.root, sid: peerVolume, after: fetcher.anchor, number } }).catch(failed)
+    context.every(1000, { type: 'look at what waits' })
+    const state: State = {
+      args,
+      feeder,
+      fetcher,
+      paused: false,
+      end() {
+        living.delete(state)
+        detach()
+        unlisten()
+        fetcher.stop()
+        feeder.paused = true
+      },
+    }
+    living.add(state)
+    return state
+  },
+
+  async handle(state, message, context) {
+    const { feeder, fetcher, args } = state
+    switch (message.type) {
+      case 'pause':
+      case 'resume':
+        state.paused = message.type === 'pause'
+        feeder.paused = state.paused
+        feeder.wake()
+        args.changed()
+        return
+      case 'retry':
+        await fetcher.retry(true)
+        return
+      case 'look at what waits':
+        if (args.session.over) return context.exit()
+        if (!state.paused) await fetcher.retry()
+        return
+    }
+  },
+
+  terminate(state, reason) {
+    if (reason.kind === 'crash' && !(reason.error instanceof SyncInterruptedError))
+      state.lastError = reason.error.message
+    state.end()
+  },
+
+  summarize: ({ args, feeder, fetcher, paused }) => ({
+    peer: args.peerName,
+    state: stateOf({ feeder, fetcher, paused }),
+    sent: feeder.acknowledged,
+    received: fetcher.anchor,
+    merges: fetcher.merges,
+    waiting: fetcher.pending.size,
+  }),
+}
+
+export function stateOf({ feeder, fetcher, paused }: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused'>): string {
+  if (paused) return 'paused'
+  if (fetcher.working || fetcher.anchor < fetcher.lastSeq) return 'receiving'
+  if (feeder.following && feeder.acknowledged < feeder.sent) return 'sending'
+  return 'idle'
+}
