@@ -10,8 +10,10 @@ export interface HashJob {
   size: number
   /** Where chunks of the base are read from: the directory of the volume. */
   volume: string
-  /** Absent: the file is the content as it is. */
+  /** What it lies on. Neither this nor `baseBytes`: the file is the content as it is. */
   base?: Content
+  /** What it lies on, where that is small and not in the store yet. */
+  baseBytes?: Uint8Array
   /** How many bytes of the base are still seen. */
   baseSize: number
   /** Ranges of the content that are the spool's own, [offset, length], sorted and merged. Unused without a base. */

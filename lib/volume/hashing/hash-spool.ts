@@ -7,16 +7,14 @@ import { hashOf } from '../../model/hash.js'
 import { rechunk } from '../../model/rechunk.js'
 import { type ChunkRef, type ChunkSource, INLINE_MAX } from '../../model/types.js'
 import type { HashedChunk, HashJob, HashResult } from './hash-job.js'
-import { SpoolBytes } from './spool-bytes.js'
+import { type BaseReader, SpoolBytes } from './spool-bytes.js'
 
 const PROGRESS_EVERY = 64 << 20
 
 /** `source` gives chunks of the base. Throws what the disk throws, and ChunkMissingError, ChunkDamagedError of the source. */
 export function hashSpool(job: HashJob, source: ChunkSource, progress: (bytes: number) => void = () => {}): HashResult {
   const { base } = job
-  const readBase =
-    base && ((offset: number, into: Uint8Array) => into.set(readContent(base, source, offset, offset + into.length)))
-  const bytes = new SpoolBytes({ readBase }, job)
+  const bytes = new SpoolBytes({ readBase: baseReader(job, source) }, job)
   try {
     const read = (offset: number, length: number) => {
       const into = new Uint8Array(length)
@@ -29,6 +27,11 @@ export function hashSpool(job: HashJob, source: ChunkSource, progress: (bytes: n
   } finally {
     bytes.close()
   }
+}
+
+function baseReader({ base, baseBytes }: HashJob, source: ChunkSource): BaseReader | undefined {
+  if (base) return (offset, into) => into.set(readContent(base, source, offset, offset + into.length))
+  return baseBytes && ((offset, into) => into.set(baseBytes.subarray(offset, offset + into.length)))
 }
 
 function hashChunks(

@@ -1,0 +1,103 @@
+// One actor for each handle that is open for writing for more than a moment, or spooled: what of it takes long is done here.
+// It drives the sealing of a large closed content: hasher pool → committer (chunks into packs) → volume thread (the inode
+// is told where its content is now). Owns the way, not the bytes: they stay in the spool file until the content is durable.
+//
+// Every step may be done twice: after a crash the actor starts from the spool again. After FAILURES_MAX failures the
+// handle is parked as `failed` (it can be seen, and the next opening of the volume tries again).
+
+import type { Behaviour, ChildSpec } from '../actors/index.js'
+import type { Content } from '../model/types.js'
+import type { CommitterClient } from './committer-client.js'
+import type { EngineClient } from './engine-client.js'
+import { FAILURES_MAX, type HandleEntry, type HandleTable } from './handle-table.js'
+import type { HasherPool } from './hashing/pool.js'
+import { type SpoolJobComponents, spoolWork } from './spool-job.js'
+
+export interface HandleComponents extends SpoolJobComponents {
+  handles: HandleTable
+  hashers: HasherPool
+  committer: CommitterClient
+  engine: EngineClient
+  report(text: string): void
+}
+
+export type HandleMessage = { type: 'seal' }
+
+interface State {
+  components: HandleComponents
+  entry: HandleEntry
+}
+
+export interface HandleArgs {
+  components: HandleComponents
+  entry: HandleEntry
+}
+
+const behaviour: Behaviour<State, HandleMessage, HandleArgs> = {
+  init(context, { components, entry }) {
+    if (entry.state === 'sealing') context.self.cast({ type: 'seal' })
+    return { components, entry }
+  },
+
+  async handle(state, _message, context) {
+    const { components, entry } = state
+    if (entry.state !== 'sealing') return
+    try {
+      await seal(state, context.signal)
+      if (context.signal.aborted) return
+    } catch (error) {
+      if (context.signal.aborted) return
+      components.handles.failed(entry, (error as Error).message)
+      if (entry.failures < FAILURES_MAX) throw error
+      components.report(
+        `Spool ${entry.spool} of inode ${entry.ino} is parked after ${entry.failures} failures: ${entry.lastError}`,
+      )
+      return
+    }
+    components.handles.remove(entry.key)
+    context.exit()
+  },
+
+  /** A kill while it works is a failure as any other: what kills it each time must not go on for ever. */
+  terminate({ components, entry }, reason) {
+    if (reason.kind === 'killed' && entry.state === 'sealing') components.handles.failed(entry, 'it was killed')
+  },
+
+  summarize: ({ entry }) => ({
+    inode: entry.ino,
+    state: entry.state,
+    size: entry.size,
+    hashed: entry.progress,
+    failures: entry.failures,
+    ...(entry.spool === undefined ? {} : { spool: entry.spool }),
+    ...(entry.lastError ? { error: entry.lastError } : {}),
+  }),
+}
+
+async function seal({ components, entry }: State, signal: AbortSignal): Promise<void> {
+  const { committer, engine, hashers, handles } = components
+  const spool = entry.spool!
+  await committer.fold()
+  let work = spoolWork(components, spool)
+  while (work.kind === 'waits' && !signal.aborted) {
+    const below = handles.get(`s${work.for}`)
+    if (!below || below.state === 'failed') throw new Error(`it lies on spool ${work.for}, which is not committed`)
+    await handles.changed(signal)
+    work = spoolWork(components, spool)
+  }
+  if (signal.aborted || work.kind === 'none' || work.kind === 'waits') return
+  let content: Content
+  if (work.kind === 'committed') content = work.content
+  else {
+    const result = await hashers.hash(work.job, (bytes) => (entry.progress = bytes))
+    if (signal.aborted) return
+    content = await committer.commitContent(spool, result)
+  }
+  await engine.spoolCommitted(spool, content)
+  entry.state = 'committed'
+}
+
+/** Restarted with growing delays: what fails here is the disk or a thread that comes back in a moment. */
+export function handleSpec(args: HandleArgs): ChildSpec<HandleArgs> {
+  return { id: args.entry.key, behaviour, args, restart: 'transient', backoff: { minMs: 50, maxMs: 5000 } }
+}

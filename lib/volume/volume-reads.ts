@@ -1,0 +1,114 @@
+// What a volume answers from LMDB and packs, on the main thread: heads, revisions, contents. Durable state only.
+// Never writes, never asks another thread. Reads of chunks that may be many or large go through libuv's pool.
+
+import { decodeRevision } from '../model/codec.js'
+import { leaves, readContent } from '../model/content-tree.js'
+import { decodeFolder } from '../model/folder.js'
+import {
+  type ChunkId,
+  type ChunkSource,
+  type Content,
+  type DId,
+  type FolderEntry,
+  PART_ENTRIES,
+  type Revision,
+  type RId,
+} from '../model/types.js'
+import type { PackReader } from '../store/packs.js'
+import type { StoreReader } from '../store/tables.js'
+import type { ChunkFiles } from './chunk-files.js'
+import type { Head } from './contract.js'
+
+/** Most bytes of one `read`. */
+export const READ_MAX = 64 << 20
+/** Most rows of one answer. */
+const ROWS_MAX = 10_000
+/** Chunks of one `read` that are fetched at the same time. */
+const PARALLEL = 4
+
+export interface ReadComponents {
+  reader: StoreReader
+  packs: PackReader
+  chunkFiles: ChunkFiles
+}
+
+export class VolumeReads {
+  readonly source: ChunkSource
+  readonly #reader: StoreReader
+  readonly #chunkFiles: ChunkFiles
+
+  constructor({ reader, packs, chunkFiles }: ReadComponents) {
+    this.#reader = reader
+    this.#chunkFiles = chunkFiles
+    this.source = packs.source
+  }
+
+  head(document: DId): Head | undefined {
+    const row = this.#reader.document(document)
+    return row && { document, head: row.head, seq: row.seq, ino: row.ino }
+  }
+
+  revision(rid: RId): Revision | undefined {
+    const encoded = this.#reader.revision(rid)
+    return encoded && decodeRevision(encoded)
+  }
+
+  encoded(rid: RId): Uint8Array | undefined {
+    return this.#reader.revision(rid)
+  }
+
+  /** A document whose row is gone meanwhile is left out. */
+  changes(after: number, limit: number): Head[] {
+    return this.#reader
+      .changes(after, Math.min(limit, ROWS_MAX))
+      .map(({ document }) => this.head(document))
+      .filter((head) => head !== undefined)
+  }
+
+  lastSeq(): number {
+    return this.#reader.lastSeq
+  }
+
+  conflicts(limit: number): Head[] {
+    return this.#reader
+      .conflicts(Math.min(limit, ROWS_MAX))
+      .map((document) => this.head(document))
+      .filter((head) => head !== undefined)
+  }
+
+  hasChunk(id: ChunkId): boolean {
+    return this.#reader.chunk(id) !== undefined
+  }
+
+  chunk(id: ChunkId): Promise<Uint8Array> {
+    return this.#chunkFiles.read(id)
+  }
+
+  /** Bytes [offset, offset + length) as far as the content has them. Throws RangeError for more than READ_MAX. */
+  async read(content: Content, offset: number, length: number): Promise<Uint8Array> {
+    if (length > READ_MAX) throw new RangeError(`${length} bytes asked for at once, ${READ_MAX} at most`)
+    const end = Math.min(content.size, offset + length)
+    if (end <= offset) return new Uint8Array(0)
+    if (content.inline || !content.root) return readContent(content, this.source, offset, end)
+    const bytes = new Uint8Array(end - offset)
+    const wanted = leaves(content, this.source, offset, end)
+    const worker = async () => {
+      for (const leaf of wanted) {
+        const chunk = await this.chunk(leaf.id)
+        const skip = Math.max(offset - leaf.offset, 0)
+        bytes.set(chunk.subarray(skip, Math.min(chunk.length, end - leaf.offset)), leaf.offset + skip - offset)
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL }, worker))
+    return bytes
+  }
+
+  entries(folder: Revision): FolderEntry[] {
+    const part = folder.parts.get(PART_ENTRIES)
+    return part ? decodeFolder(part, this.source) : []
+  }
+
+  setting(key: string): Uint8Array | undefined {
+    return this.#reader.setting(key)
+  }
+}

@@ -1,0 +1,198 @@
+// The face of an open volume (contract.ts) on the main thread: reads come from LMDB and packs, changes go to the volume thread
+// (live tree) and to the committer (what is stored). Owns no state but which applied heads are not folded yet.
+// Invariant: what `apply` and `restore` call done, the kernel shows.
+
+import { statfsSync } from 'node:fs'
+import { hex } from '../model/bytes.js'
+import type { ChunkId, ChunkSource, Content, DId, FolderEntry, Revision, RId, SId } from '../model/types.js'
+import { TYPE_FOLDER } from '../model/types.js'
+import { ApplyPlan, liveRevision, type Planned } from './apply-plan.js'
+import type { ApplyResult, Head, HeadChange, Volume, VolumeEvents, VolumeStatus, WalkResult } from './contract.js'
+import { DocumentBusyError, UnknownRevisionError } from './errors.js'
+import type { VolumeResources } from './resources.js'
+
+const RESTORE_ATTEMPTS = 20
+const SETTING_KEY_MAX = 200
+const SETTING_VALUE_MAX = 64 << 10
+
+export class OpenedVolume implements Volume {
+  readonly #resources: VolumeResources
+  /** Applied, and perhaps not in LMDB yet: plans that touch them have to wait for that. */
+  readonly #unfolded = new Set<string>()
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(components: { resources: VolumeResources }) {
+    this.#resources = components.resources
+  }
+
+  get sid(): SId {
+    return this.#resources.description.sid
+  }
+  get label(): string {
+    return this.#resources.description.label
+  }
+  get root(): DId {
+    return this.#resources.description.root
+  }
+  get author(): Uint8Array {
+    return this.#resources.author
+  }
+
+  head(document: DId): Head | undefined {
+    return this.#resources.reads.head(document)
+  }
+  revision(rid: RId): Revision | undefined {
+    return this.#resources.reads.revision(rid)
+  }
+  encoded(rid: RId): Uint8Array | undefined {
+    return this.#resources.reads.encoded(rid)
+  }
+  changes(after: number, limit: number): Head[] {
+    return this.#resources.reads.changes(after, limit)
+  }
+  lastSeq(): number {
+    return this.#resources.reads.lastSeq()
+  }
+  conflicts(limit: number): Head[] {
+    return this.#resources.reads.conflicts(limit)
+  }
+  hasChunk(id: ChunkId): boolean {
+    return this.#resources.reads.hasChunk(id)
+  }
+  chunk(id: ChunkId): Promise<Uint8Array> {
+    return this.#resources.reads.chunk(id)
+  }
+  get source(): ChunkSource {
+    return this.#resources.reads.source
+  }
+  read(content: Content, offset: number, length: number): Promise<Uint8Array> {
+    return this.#resources.reads.read(content, offset, length)
+  }
+  entries(folder: Revision): FolderEntry[] {
+    return this.#resources.reads.entries(folder)
+  }
+  setting(key: string): Uint8Array | undefined {
+    return this.#resources.reads.setting(key)
+  }
+
+  async setSetting(key: string, value: Uint8Array | undefined): Promise<void> {
+    const bytes = Buffer.byteLength(key)
+    if (bytes === 0 || bytes > SETTING_KEY_MAX) throw new RangeError(`The key of a setting has ${bytes} bytes`)
+    if (value && value.length > SETTING_VALUE_MAX) throw new RangeError(`A setting has ${value.length} bytes`)
+    await this.#resources.committer.setSetting(key, value)
+    this.#resources.reader.refresh()
+  }
+
+  async importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+    const rids = await this.#resources.committer.importRevisions(encoded)
+    this.#resources.reader.refresh()
+    return rids
+  }
+
+  async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    await this.#resources.committer.importChunks(chunks)
+    this.#resources.reader.refresh()
+  }
+
+  /** Rejects with UnknownRevisionError, ChangeTooLargeError, ThreadLostError (ask again: it is compare-and-set). */
+  apply(changes: HeadChange[]): Promise<ApplyResult[]> {
+    const turn = this.#turn.then(() => this.#apply(changes))
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  async #apply(changes: HeadChange[]): Promise<ApplyResult[]> {
+    const planned = await this.#plan(changes)
+    const asked = planned.flatMap((plan) => (plan.kind === 'ask' ? plan.changes : []))
+    const { results, invalidations } =
+      asked.length > 0 ? await this.#resources.engine.apply({ changes: asked }) : { results: [], invalidations: [] }
+    for (const { document } of asked) this.#unfolded.add(hex(document))
+    await this.#resources.mountPoint?.invalidate(invalidations)
+    let at = 0
+    return planned.map((plan, i) => {
+      if (plan.kind === 'missing') return { result: 'missing', documents: plan.documents }
+      const result = results[at]
+      at += plan.changes.length
+      return result === 'stale' ? { result, head: this.head(changes[i].document)?.head } : { result }
+    })
+  }
+
+  /** A plan rests on LMDB: what an earlier call applied has to be there first, where it matters. */
+  async #plan(changes: HeadChange[]): Promise<Planned[]> {
+    const fold = async () => {
+      this.#unfolded.clear()
+      await this.#resources.committer.fold()
+    }
+    this.#resources.reader.refresh()
+    if (changes.some(({ document }) => this.#unfolded.has(hex(document)))) await fold()
+    const planned = new ApplyPlan(this.#resources).plan(changes)
+    if (this.#unfolded.size === 0 || !planned.some((plan) => this.#restsOnUnfolded(plan))) return planned
+    await fold()
+    this.#resources.reader.refresh()
+    return new ApplyPlan(this.#resources).plan(changes)
+  }
+
+  #restsOnUnfolded(plan: Planned): boolean {
+    if (plan.kind === 'missing') return plan.documents.some((document) => this.#unfolded.has(hex(document)))
+    return plan.changes.some((change) =>
+      change.entries?.some(({ after }) => after !== undefined && this.#unfolded.has(hex(after.document))),
+    )
+  }
+
+  async flush(): Promise<void> {
+    const { engine, committer, handles } = this.#resources
+    await engine.flush()
+    await committer.flush()
+    this.#resources.findPendingSpools()
+    if (handles.all().some(({ state }) => state === 'sealing' || state === 'committed')) {
+      await handles.settled()
+      await engine.flush()
+      await committer.flush()
+    }
+    this.#unfolded.clear()
+    this.#resources.heads.committed()
+  }
+
+  walk(names: Uint8Array[]): Promise<WalkResult> {
+    return this.#resources.engine.walk(names)
+  }
+  list(ino: number): Promise<{ name: Uint8Array; ino: number; type: number }[]> {
+    return this.#resources.engine.list(ino)
+  }
+  path(ino: number): Promise<Uint8Array[] | undefined> {
+    return this.#resources.engine.path(ino)
+  }
+
+  /** Rejects with UnknownRevisionError if there is none or it is a folder's, DocumentBusyError if somebody keeps writing. */
+  async restore(ino: number, rid: RId): Promise<void> {
+    const revision = this.revision(rid)
+    if (!revision || revision.type === TYPE_FOLDER) throw new UnknownRevisionError(hex(rid))
+    const live = liveRevision(this.#resources.reads, rid, revision)
+    for (let attempt = 0; attempt < RESTORE_ATTEMPTS; attempt++) {
+      const { result, invalidations } = await this.#resources.engine.restore(ino, live)
+      if (result === 'done') return void (await this.#resources.mountPoint?.invalidate(invalidations))
+      await this.flush()
+    }
+    throw new DocumentBusyError(ino)
+  }
+
+  status(): VolumeStatus {
+    const { reader, mountPoint, backlog, reports, layout } = this.#resources
+    const disk = statfsSync(layout.directory)
+    return {
+      sid: this.sid,
+      label: this.label,
+      root: this.root,
+      mountPoint: mountPoint?.mounted ? mountPoint.mountPoint : undefined,
+      backlog,
+      documents: reader.meta('documents'),
+      seq: reader.lastSeq,
+      bytesFree: disk.bavail * disk.bsize,
+      reports: [...reports],
+    }
+  }
+
+  on<K extends keyof VolumeEvents>(_event: K, listener: VolumeEvents[K]): () => void {
+    return this.#resources.heads.on(listener)
+  }
+}
