@@ -1,0 +1,96 @@
+// setattr and extended attributes: what chmod, chown, utimensat, truncate and setxattr change. Owns no state. Permissions are
+// the kernel's business; what follows from a permitted change (set-id bits, ctime) is done here.
+
+import { EINVAL, EISDIR, ENOENT } from '../../fuse/errno.js'
+import type { Changes, Errno, Time } from '../../fuse/file-system.js'
+import type { FileData } from './file-data.js'
+import type { Inode } from './inode.js'
+import type { LiveState } from './live-state.js'
+import { S_IFMT } from './modes.js'
+import type { Transaction } from './transaction.js'
+import type { WallClock } from './wall-clock.js'
+import * as xattrs from './xattrs.js'
+
+export class AttributeChanges {
+  readonly #state: LiveState
+  readonly #transaction: Transaction
+  readonly #clock: WallClock
+  readonly #data: FileData
+
+  constructor(components: { state: LiveState; transaction: Transaction; clock: WallClock; data: FileData }) {
+    this.#state = components.state
+    this.#transaction = components.transaction
+    this.#clock = components.clock
+    this.#data = components.data
+  }
+
+  set(ino: number, changes: Changes): Inode | Errno {
+    const inode = this.#state.inode(ino)
+    if (inode === undefined) return ENOENT
+    const { size } = changes
+    if (size !== undefined) {
+      if (inode.isFolder) return EISDIR
+      if (!inode.isFile || size < 0) return EINVAL
+      const failed = this.#data.truncate(inode, size)
+      if (failed < 0) return failed
+    }
+    this.#setOthers(inode, changes)
+    // Cut by name, with nobody who will close it.
+    if (size !== undefined && inode.writers === 0 && inode.nlink > 0) this.#data.close(inode)
+    return inode
+  }
+
+  #setOthers(inode: Inode, changes: Changes): void {
+    const clock = this.#clock
+    const owner = changes.uid !== undefined || changes.gid !== undefined
+    const kill = changes.killSetIds || (owner && !inode.isFolder)
+    clock.read()
+    this.#transaction.touch(inode)
+    if (kill) this.#data.dropSetIds(inode)
+    if (changes.mode !== undefined) inode.mode = (inode.mode & S_IFMT) | (changes.mode & 0o7777)
+    if (changes.uid !== undefined) inode.uid = changes.uid
+    if (changes.gid !== undefined) inode.gid = changes.gid
+    if (changes.size !== undefined) this.#setModified(inode, 'now')
+    if (changes.mtime !== undefined) this.#setModified(inode, changes.mtime)
+    const { atime } = changes
+    if (atime !== undefined) {
+      inode.atimeSec = atime === 'now' ? clock.sec : atime.sec
+      inode.atimeNsec = atime === 'now' ? clock.nsec : atime.nsec
+    }
+    inode.ctimeSec = clock.sec
+    inode.ctimeNsec = clock.nsec
+    this.#transaction.commit()
+  }
+
+  #setModified(inode: Inode, time: Time | 'now'): void {
+    inode.mtimeSec = time === 'now' ? this.#clock.sec : time.sec
+    inode.mtimeNsec = time === 'now' ? this.#clock.nsec : time.nsec
+  }
+
+  /** A write by somebody without privileges: set-id bits go, before the bytes change. */
+  killSetIds(inode: Inode): void {
+    if (!this.#data.hasSetIds(inode)) return
+    this.#transaction.touch(inode)
+    this.#data.dropSetIds(inode)
+    this.#transaction.commit()
+  }
+
+  setXattr(inode: Inode, name: Buffer, value: Buffer, flags: number): Errno {
+    return this.#putXattrs(inode, xattrs.set(inode, name, value, flags))
+  }
+
+  removeXattr(inode: Inode, name: Buffer): Errno {
+    return this.#putXattrs(inode, xattrs.remove(inode, name))
+  }
+
+  #putXattrs(inode: Inode, pairs: Inode['xattrs'] | Errno): Errno {
+    if (typeof pairs === 'number') return pairs
+    this.#clock.read()
+    this.#transaction.touch(inode)
+    inode.xattrs = pairs
+    inode.ctimeSec = this.#clock.sec
+    inode.ctimeNsec = this.#clock.nsec
+    this.#transaction.commit()
+    return 0
+  }
+}

@@ -1,0 +1,88 @@
+// Where the bytes of a committed content lie: content tree → chunks table → place in a pack, resolved a mebibyte at a time
+// and remembered per inode. Chunks that lie side by side in a pack become one piece, so that they are one read.
+
+import { hex } from '../../model/bytes.js'
+import { leaves } from '../../model/content-tree.js'
+import type { ChunkId, Content } from '../../model/types.js'
+import { ChunkMissingError } from '../../store/errors.js'
+import type { PackFiles } from './pack-files.js'
+import type { DurableState } from './ports.js'
+
+export interface Piece {
+  /** In the content. */
+  offset: number
+  length: number
+  pack: number
+  /** In the pack. */
+  at: number
+}
+
+const BLOCK = 1 << 20
+/** Blocks remembered per inode. */
+const BLOCKS_MAX = 256
+/** List chunks remembered, of all contents: up to 41 KiB each. */
+const LISTS_MAX = 64
+
+export class LeafCache {
+  readonly #blocks = new Map<number, Piece[]>()
+
+  constructor(readonly content: Content) {}
+
+  /** Pieces that cover the block in which `offset` lies, in order; they may begin before it and end after it. */
+  block(offset: number, finder: ChunkFinder): Piece[] {
+    const number = Math.floor(offset / BLOCK)
+    let pieces = this.#blocks.get(number)
+    if (pieces === undefined) {
+      pieces = finder.resolve(this.content, number * BLOCK, Math.min(this.content.size, (number + 1) * BLOCK))
+      if (this.#blocks.size >= BLOCKS_MAX) this.#blocks.clear()
+      this.#blocks.set(number, pieces)
+    }
+    return pieces
+  }
+}
+
+export class ChunkFinder {
+  readonly #durable: DurableState
+  readonly #packs: PackFiles
+  readonly #lists = new Map<string, Uint8Array>()
+
+  constructor(components: { durable: DurableState; packs: PackFiles }) {
+    this.#durable = components.durable
+    this.#packs = components.packs
+  }
+
+  #locate(id: ChunkId): { pack: number; offset: number; length: number } {
+    let location = this.#durable.chunk(id)
+    if (location === undefined) {
+      this.#durable.refresh()
+      location = this.#durable.chunk(id)
+    }
+    if (location === undefined) throw new ChunkMissingError(id)
+    return location
+  }
+
+  /** A list chunk. */
+  #list(id: ChunkId): Uint8Array {
+    const key = hex(id)
+    const known = this.#lists.get(key)
+    if (known) return known
+    const { pack, offset, length } = this.#locate(id)
+    const bytes = Buffer.allocUnsafe(length)
+    this.#packs.read(pack, offset, bytes, 0, length)
+    if (this.#lists.size >= LISTS_MAX) this.#lists.delete(this.#lists.keys().next().value!)
+    this.#lists.set(key, bytes)
+    return bytes
+  }
+
+  /** Throws ChunkMissingError, and what the tree's lists throw if they are not what they should be. */
+  resolve(content: Content, from: number, to: number): Piece[] {
+    const pieces: Piece[] = []
+    for (const leaf of leaves(content, (id) => this.#list(id), from, to)) {
+      const { pack, offset: at } = this.#locate(leaf.id)
+      const last = pieces[pieces.length - 1]
+      if (last && last.pack === pack && last.at + last.length === at) last.length += leaf.size
+      else pieces.push({ offset: leaf.offset, length: leaf.size, pack, at })
+    }
+    return pieces
+  }
+}

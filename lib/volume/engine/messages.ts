@@ -1,0 +1,114 @@
+// What crosses between the main thread and a volume thread. Values that can be posted; owns nothing.
+// main → thread: `EngineRequest` envelopes (then ring the doorbell, if the volume is mounted). thread → main: `EngineMessage`.
+
+import type { Invalidation } from '../../fuse/file-system.js'
+import type { ServeOptions } from '../../fuse/options.js'
+import type { KernelSession } from '../../fuse/session.js'
+import type { Content } from '../../model/types.js'
+import type { Lsn } from '../../store/records.js'
+import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
+
+/** `workerData` of a volume thread. */
+export interface EngineData {
+  /** Directory of the volume. */
+  directory: string
+  /** Where the journal ends: what recovery says, or the committer once it has folded everything of the thread before. */
+  end: Lsn
+  /** PROGRESS_SLOTS BigInt64 slots. */
+  progress: SharedArrayBuffer
+  /** The mount to serve; absent: the volume is not mounted. */
+  session?: KernelSession
+  /** How many threads served this mount before: handle numbers do not repeat. */
+  generation?: number
+  options?: Partial<ServeOptions>
+  /** Size at which the journal goes on in a new segment; default 64 MiB. */
+  rotateAt?: number
+}
+
+export interface EngineRequests {
+  apply: { request: ApplyRequest; answer: ApplyAnswer }
+  /** Makes it the new content of a file, as a version; times are now. */
+  restore: { request: { ino: number; live: LiveRevision }; answer: RestoreAnswer }
+  /** Names from the root. Fails with `code` of an errno. */
+  walk: { request: { names: Uint8Array[] }; answer: WalkResult }
+  list: { request: { ino: number }; answer: { name: Uint8Array; ino: number; type: number }[] }
+  path: { request: { ino: number }; answer: Uint8Array[] | undefined }
+  /** The content of a closed spool is durable in packs. */
+  spoolCommitted: { request: { spool: number; content: Content }; answer: undefined }
+  /** Deferred frames are written; answers where the journal ends. */
+  flush: { request: Record<never, never>; answer: Lsn }
+  status: { request: Record<never, never>; answer: EngineStatus }
+  /** A mount to serve from now on, in a thread that serves none. */
+  mount: { request: { session: KernelSession; options?: Partial<ServeOptions> }; answer: undefined }
+  /** Stops serving, writes what is deferred, closes. The thread ends. */
+  stop: { request: Record<never, never>; answer: undefined }
+}
+
+export type EngineRequestType = keyof EngineRequests
+
+/** A request as it is posted: its fields and its type side by side. */
+export type EngineRequest = {
+  [T in EngineRequestType]: { type: T } & EngineRequests[T]['request']
+}[EngineRequestType]
+
+export interface EngineEnvelope {
+  id: number
+  request: EngineRequest
+}
+
+export interface ApplyAnswer {
+  /** One for each change. */
+  results: ('applied' | 'busy' | 'stale')[]
+  /** For the kernel to forget. */
+  invalidations: Invalidation[]
+}
+
+/** `busy`: the file is open for writing, or has changes that are not committed. */
+export interface RestoreAnswer {
+  result: 'done' | 'busy'
+  invalidations: Invalidation[]
+}
+
+/** A handle that is open for writing and lives longer than a moment, or is spooled. */
+export interface OpenHandle {
+  handle: number
+  ino: number
+  spool?: number
+  size: number
+  /** There are bytes that were not closed yet. */
+  dirty: boolean
+  /** Names from the root; absent: it has none. */
+  path?: Uint8Array[]
+}
+
+export interface EngineStatus {
+  inodes: number
+  entries: number
+  handles: number
+  cachedBytes: number
+  /** Journal positions: end, and how far it is folded. */
+  end: Lsn
+  committed: Lsn
+  open: OpenHandle[]
+}
+
+export type EngineEvent =
+  | { type: 'ready' }
+  /** All handles that count as `OpenHandle`, when that changed. At most every 50 ms. */
+  | { type: 'handles'; handles: OpenHandle[] }
+  /** A large spool was closed and wants hashing, once the journal is folded beyond `lsn`. */
+  | { type: 'sealed'; ino: number; spool: number; size: number; lsn: Lsn }
+  /**
+   * Complete the request `unique` when these descriptors (of this process) are synced (fdatasync) and, if named, the
+   * directory is.
+   */
+  | { type: 'fsync'; unique: bigint; fds: number[]; directory?: string }
+  /** The committer should be told `wake`. */
+  | { type: 'wake' }
+  | { type: 'unmounted' }
+  | { type: 'report'; text: string }
+
+export type EngineMessage =
+  | { id: number; answer: unknown }
+  | { id: number; error: { name: string; code: string; message: string } }
+  | { event: EngineEvent }

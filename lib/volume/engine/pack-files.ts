@@ -1,0 +1,46 @@
+// Pack files opened for reading by the volume thread. Owns their descriptors, a bounded number of them. A pack that was
+// rewritten or removed keeps its bytes as long as it is open here.
+
+import fs from 'node:fs'
+import { ErrnoError } from './errno.js'
+
+const OPEN_MAX = 64
+const EIO = -5
+
+export class PackFiles {
+  readonly #pathOf: (pack: number) => string
+  readonly #open = new Map<number, number>()
+
+  constructor(components: { pathOf: (pack: number) => string }) {
+    this.#pathOf = components.pathOf
+  }
+
+  #fd(pack: number): number {
+    let fd = this.#open.get(pack)
+    if (fd !== undefined) return fd
+    if (this.#open.size >= OPEN_MAX) {
+      const [oldest, old] = this.#open.entries().next().value!
+      this.#open.delete(oldest)
+      fs.closeSync(old)
+    }
+    fd = fs.openSync(this.#pathOf(pack), 'r')
+    this.#open.set(pack, fd)
+    return fd
+  }
+
+  /** Reads `length` bytes at `offset` of a pack into `into` at `at`. Throws if they are not all there. */
+  read(pack: number, offset: number, into: Uint8Array, at: number, length: number): void {
+    const fd = this.#fd(pack)
+    let got = 0
+    while (got < length) {
+      const n = fs.readSync(fd, into, at + got, length - got, offset + got)
+      if (n === 0) throw new ErrnoError(EIO, 'EIO', `Pack ${pack} ends at ${offset + got}; scrub the volume`)
+      got += n
+    }
+  }
+
+  close(): void {
+    for (const fd of this.#open.values()) fs.closeSync(fd)
+    this.#open.clear()
+  }
+}
