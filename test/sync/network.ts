@@ -1,0 +1,185 @@
+// A few devices in one process that synchronize volumes in memory: real managers, workers and sessions, links that can be cut.
+// The actors' clock is moved by `settle`, so nothing waits for seconds. Test support only.
+
+import assert from 'node:assert/strict'
+import { ActorSystem, type ChildSpec, type SupervisorMessage, supervisor } from '../../lib/actors/index.js'
+import { hex } from '../../lib/model/bytes.js'
+import { type ManagerArgs, type ManagerMessage, manager, type Permission } from '../../lib/sync/manager.js'
+import type { Session } from '../../lib/sync/session.js'
+import { livingWorkers, type WorkerView } from '../../lib/sync/worker.js'
+import { SYNC, syncSupervisor } from '../../supervisors/sync.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { type LinkEnd, MemoryLink, type MemoryLinkInit } from '../support/memory-link.js'
+import { idOf, MemoryVolume, type MemoryVolumeInit } from '../support/memory-volume.js'
+
+export const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+export class Device {
+  readonly volumes: MemoryVolume[] = []
+  readonly links = new Set<LinkEnd>()
+  readonly sessions = new Map<string, Session>()
+  readonly reports: string[] = []
+  readonly crashes: string[] = []
+  /** Hex root → peer → what it may. Everything, unless said otherwise. */
+  permission: (peer: string, root: Uint8Array) => Permission | undefined = () => 'write'
+  system!: ActorSystem
+
+  constructor(
+    readonly id: string,
+    readonly clock: ManualClock,
+  ) {}
+
+  get volume(): MemoryVolume {
+    return this.volumes[0]
+  }
+
+  async start(): Promise<void> {
+    this.system = new ActorSystem(
+      { clock: this.clock },
+      { onCrash: (path, crash) => this.crashes.push(`${path}: ${crash.reason}\n${crash.stack ?? ''}`) },
+    )
+    const args: ManagerArgs = {
+      volumes: () => this.volumes,
+      links: () => [...this.links],
+      permission: (peer, root) => this.permission(peer, root),
+      workers: () => this.system.whereis<SupervisorMessage>(SYNC),
+      sessions: this.sessions,
+      changed: () => {},
+      report: (text) => this.reports.push(text),
+    }
+    const managerSpec: ChildSpec<ManagerArgs> = { id: 'manager', name: 'manager', behaviour: manager, args }
+    await this.system.start(
+      supervisor({
+        id: 'root',
+        strategy: 'rest_for_one',
+        children: [syncSupervisor(() => []), managerSpec as ChildSpec],
+      }) as ChildSpec,
+    )
+  }
+
+  async stop(): Promise<void> {
+    await this.system.stop()
+  }
+
+  look(): void {
+    this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'changed' })
+  }
+
+  steer(action: 'pause' | 'resume' | 'retry', volume = '', peer = ''): void {
+    this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'steer', volume, peer, action })
+  }
+
+  workers(): WorkerView[] {
+    return this.volumes.flatMap((volume) => livingWorkers(volume))
+  }
+}
+
+export class Network {
+  readonly clock = new ManualClock()
+  readonly devices: Device[] = []
+  readonly links: MemoryLink[] = []
+
+  /** A device with a volume of the root that all share. */
+  async device(id: string, init: Partial<MemoryVolumeInit> = {}): Promise<Device> {
+    const device = new Device(id, this.clock)
+    device.volumes.push(MemoryVolume.create({ seed: id, root: idOf('the root'), ...init }))
+    await device.start()
+    this.devices.push(device)
+    return device
+  }
+
+  connect(a: Device, b: Device, init: MemoryLinkInit = {}): MemoryLink {
+    const link = new MemoryLink(a.id, b.id, init)
+    this.links.push(link)
+    for (const [device, end] of [
+      [a, link.ends[0]],
+      [b, link.ends[1]],
+    ] as const) {
+      device.links.add(end)
+      device.look()
+      void link.closed.then(() => device.links.delete(end))
+    }
+    return link
+  }
+
+  cutAll(): void {
+    for (const link of this.links.splice(0)) link.cut()
+  }
+
+  /** All devices linked with each other. */
+  mesh(init: MemoryLinkInit = {}): void {
+    for (const [i, a] of this.devices.entries()) for (const b of this.devices.slice(i + 1)) this.connect(a, b, init)
+  }
+
+  /** Runs everything until `done`; fails with `what` when that does not happen. */
+  async until(done: () => boolean, what: () => string, seconds = 25): Promise<void> {
+    const deadline = performance.now() + seconds * 1000
+    for (let turns = 0; !done(); turns++) {
+      await turn()
+      if (turns % 20 === 19) this.clock.advance(250)
+      if (performance.now() > deadline) assert.fail(`not in ${seconds} s: ${what()}`)
+    }
+  }
+
+  /** Until all volumes have the same heads, durable, and nobody has anything left to tell or to do. */
+  async converge(): Promise<void> {
+    await this.until(
+      () => this.#same() && this.#idle(),
+      () => this.describe(),
+    )
+  }
+
+  #same(): boolean {
+    const [first, ...others] = this.devices.map(({ volume }) => JSON.stringify([...volume.heads()]))
+    return others.every((heads) => heads === first) && this.devices.every(({ volume }) => volume.status().backlog === 0)
+  }
+
+  #idle(): boolean {
+    return this.devices.every((device) =>
+      device
+        .workers()
+        .every(({ feeder, fetcher }) => !fetcher.working && feeder.acknowledged >= device.volume.lastSeq()),
+    )
+  }
+
+  describe(): string {
+    return this.devices
+      .map((device) => {
+        const workers = device.workers().map(({ args, feeder, fetcher }) => {
+          const waiting = fetcher.pending.list().map((w) => `${hex(w.document).slice(0, 6)} ${w.reason}`)
+          const sent = `sent ${feeder.sent}/${feeder.acknowledged} of ${device.volume.lastSeq()}`
+          return `  ${args.peerName}: ${sent}, received ${fetcher.anchor}/${fetcher.lastSeq} ${waiting.join('; ')}`
+        })
+        const { volume, reports, crashes } = device
+        return [
+          `${device.id}: ${volume.heads().size} heads, ${volume.status().backlog} drafts`,
+          ...workers,
+          ...reports,
+          ...crashes,
+        ].join('\n')
+      })
+      .join('\n')
+  }
+
+  /** Same heads, same trees, nothing promised that is missing, and no revision that one has and another has not. */
+  assertEqual(): void {
+    const [first, ...others] = this.devices.map((device) => device.volume)
+    assert.deepEqual(first.audit(), [])
+    for (const other of others) {
+      assert.deepEqual([...other.heads()], [...first.heads()])
+      assert.deepEqual([...other.tree()], [...first.tree()])
+      assert.deepEqual(other.audit(), [])
+    }
+  }
+
+  /** No version that any volume made is missing anywhere. */
+  assertNothingLost(): void {
+    const [first, ...others] = this.devices.map((device) => device.volume.revisionIds())
+    for (const other of others) assert.deepEqual(other, first)
+  }
+
+  async stop(): Promise<void> {
+    this.cutAll()
+    await Promise.all(this.devices.map((device) => device.stop()))
+  }
+}
