@@ -1,0 +1,322 @@
+// NodeServices on the parts of a running node: what the client API and both consoles may ask and do. Owns nothing; turns
+// what the parts say into what people read, and errors into sentences.
+
+import type { ActorNode, ActorSystem } from '../actors/index.js'
+import {
+  type ConflictInfo,
+  type DeviceInfo,
+  type InvitationInfo,
+  type NodeEvent,
+  type NodeInfo,
+  type NodeServices,
+  type PeerInfo,
+  ServiceError,
+  type SyncInfo,
+  type VersionInfo,
+  type VolumeInfo,
+} from '../api/services.js'
+import { hex } from '../model/bytes.js'
+import { encodeRevision } from '../model/codec.js'
+import { FLAG_CONFLICT, PART_CONTENT, type Revision, TYPE_FOLDER } from '../model/types.js'
+import { deviceIdOf, type Peers } from '../peers/index.js'
+import type { Session } from '../sync/session.js'
+import { livingWorkers, stateOf, type WorkerView } from '../sync/worker.js'
+import type { Head, Volume } from '../volume/contract.js'
+import { findVersion, history, versionInfos } from './versions.js'
+import type { OpenVolume, VolumeList } from './volume-list.js'
+
+export const VERSION = '0.1.0'
+const PIECE = 1 << 20
+const MAX_CONFLICTS = 1000
+
+export interface ServicesComponents {
+  system: ActorSystem
+  peers: Peers
+  volumes: VolumeList
+  sessions: Map<string, Session>
+  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): void
+}
+
+export class Services implements NodeServices {
+  readonly #parts: ServicesComponents
+  readonly #startedAt = Date.now()
+  readonly #listeners = new Set<(event: NodeEvent) => void>()
+
+  constructor(components: ServicesComponents) {
+    this.#parts = components
+    components.system.onChange(() => this.tell({ kind: 'actors' }))
+  }
+
+  /** Lets every subscriber know. */
+  tell(event: NodeEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  subscribe(listener: (event: NodeEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async info(): Promise<NodeInfo> {
+    const { peers, volumes } = this.#parts
+    const { user, system } = process.cpuUsage()
+    const memory = process.memoryUsage()
+    return {
+      version: VERSION,
+      device: { id: peers.key.id, name: peers.name },
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      volumes: await Promise.all(volumes.list().map(volumeInfo)),
+      peers: this.#peers(),
+      nearby: peers.discovery.nearby().map((one) => ({
+        id: one.id,
+        name: one.name ?? one.fingerprint,
+        addresses: one.addresses,
+        paired: one.paired,
+      })),
+      discoveryProblems: peers.discovery.problems().map((problem) => problem.message),
+      sync: (await Promise.all(volumes.list().map((open) => this.#sync(open)))).flat(),
+      memory: { rss: memory.rss, heap: memory.heapUsed },
+      cpuSeconds: (user + system) / 1e6,
+    }
+  }
+
+  async log(path: Uint8Array, limit: number): Promise<VersionInfo[]> {
+    const { volume, head } = await this.#document(path)
+    return versionInfos(history(volume, head.head, limit), head.head, this.#deviceName)
+  }
+
+  async cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    const { volume, head } = await this.#document(path)
+    const { revision } = findVersion(volume, head.head, version)
+    const content = revision.parts.get(PART_CONTENT)
+    if (revision.type === TYPE_FOLDER) {
+      for (const entry of volume.entries(revision)) await sink(Buffer.concat([entry.name, Buffer.from('\n')]))
+      return
+    }
+    for (let at = 0; content && at < content.size; at += PIECE) await sink(await volume.read(content, at, PIECE))
+  }
+
+  async restore(path: Uint8Array, version: string): Promise<VersionInfo> {
+    const { volume, head, ino } = await this.#document(path)
+    const { rid, revision } = findVersion(volume, head.head, version)
+    if (revision.type === TYPE_FOLDER)
+      throw new ServiceError('IS_A_FOLDER', 'Folders cannot be restored as a whole yet; restore the files in it.')
+    await volume.restore(ino, rid)
+    return this.#current(volume, head.document)
+  }
+
+  async conflicts(): Promise<ConflictInfo[]> {
+    const found: ConflictInfo[] = []
+    for (const open of this.#parts.volumes.list()) {
+      for (const head of open.volume.conflicts(MAX_CONFLICTS)) {
+        const listed = history(open.volume, head.head, 100)
+        const merge = listed.findIndex(({ revision }) => revision.parents.length > 1)
+        const sides = merge < 0 ? [] : listed[merge].revision.parents
+        const shown = listed.filter(({ rid }) => hex(rid) === hex(head.head) || sides.some((s) => hex(s) === hex(rid)))
+        found.push({
+          path: await this.#path(open, head.ino),
+          volume: open.volume.label,
+          document: hex(head.document),
+          versions: versionInfos(shown, head.head, this.#deviceName),
+        })
+      }
+    }
+    return found
+  }
+
+  async resolve(path: Uint8Array, version?: string): Promise<VersionInfo> {
+    const { volume, head } = await this.#document(path)
+    const current = volume.revision(head.head)
+    if (!current || !(current.flags & FLAG_CONFLICT))
+      throw new ServiceError('NO_CONFLICT', 'There is no conflict here; `peerdrive conflicts` lists those there are.')
+    const chosen = version ? findVersion(volume, head.head, version).revision : current
+    // No clock and no author of its own: two devices that resolve alike make the same revision.
+    const resolved: Revision = {
+      ...chosen,
+      parents: [head.head],
+      flags: chosen.flags & ~FLAG_CONFLICT,
+      author: new Uint8Array(0),
+      clock: current.clock,
+    }
+    const [rid] = await volume.importRevisions([encodeRevision(resolved)])
+    const [result] = await volume.apply([{ document: head.document, expected: head.head, head: rid }])
+    if (result.result !== 'applied')
+      throw new ServiceError(
+        'BUSY',
+        'The file was changed at this moment, or is open for writing. Look at it and try again.',
+      )
+    return this.#current(volume, head.document)
+  }
+
+  async invite(minutes: number): Promise<InvitationInfo> {
+    const { token, invitation } = this.#parts.peers.pairing.invite(Math.min(Math.max(minutes, 1), 1440) * 60_000)
+    return { token, expiresAt: invitation.expires }
+  }
+
+  async pair(token: string): Promise<DeviceInfo> {
+    const device = await this.#parts.peers.pairing.join(token.trim())
+    return { id: device.id, name: device.name }
+  }
+
+  async unpair(peer: string): Promise<void> {
+    this.#parts.peers.trust.revoke(this.#findPeer(peer).id)
+    this.tell({ kind: 'peers' })
+  }
+
+  async join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo> {
+    const peer = options.peer ? this.#findPeer(options.peer).id : undefined
+    const offers = [...this.#parts.sessions.values()]
+      .filter((session) => !peer || session.peer === peer)
+      .flatMap((session) => session.offers.map((offer) => ({ session, offer })))
+    const wanted = offers.filter(
+      ({ offer }) => offer.label === options.volume || hex(offer.root).startsWith(options.volume.toLowerCase()),
+    )
+    const roots = new Set(wanted.map(({ offer }) => hex(offer.root)))
+    if (roots.size === 0)
+      throw noOffer(
+        options.volume,
+        offers.map(({ offer }) => offer.label),
+      )
+    if (roots.size > 1)
+      throw new ServiceError(
+        'AMBIGUOUS_VOLUME',
+        `Several devices offer a volume '${options.volume}': say --from DEVICE.`,
+      )
+    const [{ session, offer }] = wanted
+    const open = await this.#parts.volumes.join(offer, session, options)
+    this.tell({ kind: 'volumes' })
+    return volumeInfo(open)
+  }
+
+  async steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void> {
+    this.#parts.steer(volume, peer && this.#findPeer(peer).id, action)
+  }
+
+  actors(): ActorNode {
+    return this.#parts.system.inspect()
+  }
+
+  kill(actorPath: string): Promise<void> {
+    return this.#parts.system.kill(actorPath)
+  }
+
+  readonly #deviceName = (author: Uint8Array): string => {
+    const { peers } = this.#parts
+    const id = deviceIdOf(author)
+    return id === peers.key.id ? peers.name : (peers.trust.get(id)?.name ?? `${id.slice(-8)}`)
+  }
+
+  #peers(): PeerInfo[] {
+    const { peers, sessions, volumes } = this.#parts
+    const summaries = new Map(peers.links.summaries().map((summary) => [summary.id, summary]))
+    const joined = new Set(volumes.list().map(({ volume }) => hex(volume.root)))
+    return peers.trust.list().map((device): PeerInfo => {
+      const summary = summaries.get(device.id)
+      const link = peers.links.get(device.id)
+      return {
+        id: device.id,
+        name: device.name,
+        connected: link !== undefined,
+        state: summary?.state ?? 'waiting',
+        address: link?.address,
+        since: link?.since,
+        bytesIn: link?.bytesIn ?? 0,
+        bytesOut: link?.bytesOut ?? 0,
+        rttMs: link?.rtt,
+        offers: (sessions.get(device.id)?.offers ?? []).map((offer) => ({
+          sid: hex(offer.sid),
+          root: hex(offer.root),
+          label: offer.label,
+          joined: joined.has(hex(offer.root)),
+        })),
+      }
+    })
+  }
+
+  async #sync(open: OpenVolume): Promise<SyncInfo[]> {
+    return Promise.all(livingWorkers(open.volume).map((worker) => this.#worker(open, worker)))
+  }
+
+  async #worker(open: OpenVolume, worker: WorkerView): Promise<SyncInfo> {
+    const { args, feeder, fetcher } = worker
+    const pending = fetcher.pending.list().slice(0, 100)
+    return {
+      volume: open.volume.label,
+      peer: args.session.peer,
+      peerName: args.peerName,
+      state: stateOf(worker),
+      sent: feeder.acknowledged,
+      sentOf: feeder.following ? open.volume.lastSeq() : feeder.acknowledged,
+      received: fetcher.anchor,
+      receivedOf: Math.max(fetcher.lastSeq, fetcher.anchor),
+      pending: await Promise.all(
+        pending.map(async (waiting) => ({
+          document: hex(waiting.document),
+          path: (await this.#path(open, open.volume.head(waiting.document)?.ino ?? 0)) || undefined,
+          reason: waiting.reason,
+          since: waiting.since,
+          attempts: waiting.attempts,
+        })),
+      ),
+      bytesIn: args.session.bytesIn,
+      bytesOut: args.session.bytesOut,
+      lastError: worker.lastError,
+    }
+  }
+
+  async #path({ volume, mountPoint }: OpenVolume, ino: number): Promise<string> {
+    const names = ino > 0 ? await volume.path(ino).catch(() => undefined) : undefined
+    return names ? [mountPoint ?? '', ...names.map((name) => Buffer.from(name).toString())].join('/') : ''
+  }
+
+  #findPeer(peer: string): DeviceInfo {
+    const found = this.#parts.peers.trust.list().filter((device) => device.id === peer || device.name === peer)
+    if (found.length === 1) return found[0]
+    if (found.length > 1)
+      throw new ServiceError('AMBIGUOUS_DEVICE', `Several devices are called '${peer}': give the id.`)
+    throw new ServiceError('NO_SUCH_DEVICE', `No paired device is called '${peer}'; \`peerdrive status\` lists them.`)
+  }
+
+  /** What lives at this path, once everything acknowledged is committed. */
+  async #document(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number }> {
+    const { volume, names } = this.#parts.volumes.locate(path)
+    await volume.flush()
+    const { ino, document } = await volume.walk(names)
+    const head = volume.head(document)
+    if (!head) throw new ServiceError('NO_VERSION_YET', 'It has no version yet: it is still being written or hashed.')
+    return { volume, head, ino }
+  }
+
+  async #current(volume: Volume, document: Uint8Array): Promise<VersionInfo> {
+    await volume.flush()
+    const head = volume.head(document)
+    if (!head) throw new ServiceError('NO_VERSION_YET', 'The document is gone.')
+    return versionInfos(history(volume, head.head, 1), head.head, this.#deviceName)[0]
+  }
+}
+
+function noOffer(name: string, offered: string[]): ServiceError {
+  const hint = offered.length
+    ? `Offered are: ${[...new Set(offered)].join(', ')}.`
+    : 'No connected device offers any: is one paired (`peerdrive pair`) and connected (`peerdrive status`)?'
+  return new ServiceError('NO_SUCH_VOLUME', `No connected device offers a volume '${name}'. ${hint}`)
+}
+
+async function volumeInfo(open: OpenVolume): Promise<VolumeInfo> {
+  const status = open.volume.status()
+  return {
+    sid: hex(status.sid),
+    root: hex(status.root),
+    label: status.label,
+    directory: open.directory,
+    mountPoint: open.mountPoint,
+    mounted: open.mounted(),
+    documents: status.documents,
+    seq: status.seq,
+    backlog: status.backlog,
+    conflicts: open.volume.conflicts(MAX_CONFLICTS).length,
+    openHandles: await open.handles(),
+    reports: status.reports.slice(-10),
+  }
+}

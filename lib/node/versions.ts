@@ -1,0 +1,74 @@
+// Versions of a document as people see them: from revisions to VersionInfo, and from what people type to a revision.
+// Reads a volume; changes nothing.
+
+import { ServiceError, type VersionInfo } from '../api/services.js'
+import { equal, hex } from '../model/bytes.js'
+import { clockTime, compare } from '../model/index.js'
+import { FLAG_CONFLICT, PART_CONTENT, PART_ENTRIES, type Revision, type RId } from '../model/types.js'
+import type { Volume } from '../volume/contract.js'
+
+/** Hex digits of a version's short form, unless more are needed to tell two apart. */
+const SHORT = 8
+
+/** Revisions of a history, newest first (a child always before its parents, otherwise by clock). At most `limit`. */
+export function history(volume: Volume, head: RId, limit: number): { rid: RId; revision: Revision }[] {
+  const listed: { rid: RId; revision: Revision }[] = []
+  const seen = new Set<string>()
+  const open: { rid: RId; revision: Revision }[] = []
+  const add = (rid: RId) => {
+    const key = hex(rid)
+    if (seen.has(key)) return
+    seen.add(key)
+    const revision = volume.revision(rid)
+    if (revision) open.push({ rid, revision })
+  }
+  add(head)
+  while (open.length && listed.length < limit) {
+    let newest = 0
+    for (let i = 1; i < open.length; i++)
+      if (compare(open[i].revision.clock, open[newest].revision.clock) > 0) newest = i
+    const [next] = open.splice(newest, 1)
+    listed.push(next)
+    for (const parent of next.revision.parents) add(parent)
+  }
+  return listed
+}
+
+export function versionInfos(
+  listed: { rid: RId; revision: Revision }[],
+  head: RId,
+  deviceName: (author: Uint8Array) => string,
+): VersionInfo[] {
+  const names = listed.map(({ rid }) => hex(rid).slice(2))
+  let length = SHORT
+  while (length < 64 && new Set(names.map((n) => n.slice(0, length))).size < new Set(names).size) length += 2
+  return listed.map(({ rid, revision }, i) => ({
+    rid: hex(rid),
+    version: names[i].slice(0, length),
+    modified: revision.modified.sec * 1000 + Math.floor(revision.modified.nsec / 1e6),
+    committed: clockTime(revision.clock),
+    size: (revision.parts.get(PART_CONTENT) ?? revision.parts.get(PART_ENTRIES))?.size ?? 0,
+    device: revision.author.length ? deviceName(revision.author) : 'merged',
+    type: revision.type,
+    mode: revision.attributes.mode,
+    comment: revision.comment,
+    current: equal(rid, head),
+    merge: revision.parents.length > 1,
+    conflict: (revision.flags & FLAG_CONFLICT) !== 0,
+  }))
+}
+
+/** How far back a version is looked for by its short form. */
+const SEARCH = 100_000
+
+/** The one revision in the history of `head` that `version` (hex digits, four at least) names. Throws ServiceError. */
+export function findVersion(volume: Volume, head: RId, version: string): { rid: RId; revision: Revision } {
+  const wanted = version.toLowerCase()
+  const found = history(volume, head, SEARCH).filter(
+    ({ rid }) => hex(rid).slice(2).startsWith(wanted) || hex(rid) === wanted,
+  )
+  if (found.length === 1) return found[0]
+  if (found.length === 0)
+    throw new ServiceError('NO_SUCH_VERSION', `There is no version ${version}; \`peerdrive log\` lists the versions.`)
+  throw new ServiceError('AMBIGUOUS_VERSION', `${found.length} versions begin with ${version}: give more digits.`)
+}
