@@ -1,28 +1,20 @@
 // One PeerConnection per paired device, as the trust list says: paired → kept, revoked → hung up at once. For whoever does
-// without actors; a supervisor that starts one connection actor per device does the same.
-import { EventEmitter } from 'node:events'
+// without actors; a supervisor with one connection actor per device (connection-actor.ts) does the same.
 import type { DeviceId } from './device-id.js'
-import type { Link } from './link.js'
-import {
-  type ConnectionSummary,
-  PeerConnection,
-  type PeerConnectionComponents,
-  type PeerConnectionInit,
-} from './peer-connection.js'
+import type { Links } from './links.js'
+import { PeerConnection, type PeerConnectionComponents, type PeerConnectionInit } from './peer-connection.js'
 import type { Device } from './trust.js'
 
-export interface ConnectionsEvents {
-  up: [Link]
-  down: [Link, Error | undefined]
+export interface ConnectionsComponents extends PeerConnectionComponents {
+  links: Links
 }
 
-export class Connections extends EventEmitter<ConnectionsEvents> {
-  readonly #components: PeerConnectionComponents
+export class Connections {
+  readonly #components: ConnectionsComponents
   readonly #init: Omit<PeerConnectionInit, 'id'>
   readonly #connections = new Map<DeviceId, PeerConnection>()
 
-  constructor(components: PeerConnectionComponents, init: Omit<PeerConnectionInit, 'id'> = {}) {
-    super()
+  constructor(components: ConnectionsComponents, init: Omit<PeerConnectionInit, 'id'> = {}) {
     this.#components = components
     this.#init = init
   }
@@ -38,6 +30,7 @@ export class Connections extends EventEmitter<ConnectionsEvents> {
     this.#components.trust.off('paired', this.#onPaired)
     this.#components.trust.off('revoked', this.#onRevoked)
     await Promise.all([...this.#connections.values()].map((connection) => connection.stop()))
+    for (const connection of this.#connections.values()) this.#components.links.unfollow(connection)
     this.#connections.clear()
   }
 
@@ -45,29 +38,18 @@ export class Connections extends EventEmitter<ConnectionsEvents> {
     return this.#connections.get(id)
   }
 
-  link(id: DeviceId): Link | undefined {
-    return this.#connections.get(id)?.link
-  }
-
-  links(): Link[] {
-    return [...this.#connections.values()].map((connection) => connection.link).filter((link) => link !== undefined)
-  }
-
-  summaries(): ConnectionSummary[] {
-    return [...this.#connections.values()].map((connection) => connection.summary())
-  }
-
   readonly #onPaired = ({ id }: Readonly<Device>): void => {
     if (this.#connections.has(id)) return
     const connection = new PeerConnection(this.#components, { ...this.#init, id })
-    connection.on('up', (link) => this.emit('up', link))
-    connection.on('down', (link, error) => this.emit('down', link, error))
     this.#connections.set(id, connection)
+    this.#components.links.follow(connection)
     connection.start()
   }
 
-  /** The connection hears of it by itself. */
+  /** The connection itself hears of it too, and hangs up. */
   readonly #onRevoked = ({ id }: Readonly<Device>): void => {
+    const connection = this.#connections.get(id)
     this.#connections.delete(id)
+    if (connection) this.#components.links.unfollow(connection)
   }
 }

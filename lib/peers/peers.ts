@@ -8,6 +8,7 @@ import { type DeviceKey, defaultDeviceName, loadDeviceKey } from './device-key.j
 import { Discovery, type DiscoveryInit } from './discovery.js'
 import { Gate, type GateInit } from './gate.js'
 import { Invitations } from './invitations.js'
+import { Links } from './links.js'
 import { Node, type NodeInit } from './node.js'
 import { Pairing } from './pairing.js'
 import type { PeerConnectionInit } from './peer-connection.js'
@@ -26,6 +27,7 @@ export interface PeersInit extends NodeInit {
 }
 
 export class Peers {
+  readonly links = new Links()
   readonly connections: Connections
 
   private constructor(
@@ -41,7 +43,7 @@ export class Peers {
     readonly switchboard: Switchboard,
     init: PeersInit,
   ) {
-    this.connections = new Connections({ switchboard, trust, discovery }, init.connection)
+    this.connections = new Connections({ switchboard, trust, discovery, links: this.links }, init.connection)
   }
 
   /** Loads the files, listens, accepts pairing and links. Discovery and connections are started apart. */

@@ -16,7 +16,7 @@ describe('peers: connections', () => {
     assert.equal(Buffer.from((await ba.channel.control.read())!).toString(), 'to control')
     assert.equal(Buffer.from((await ba.channel.bulk.read())!).toString(), 'to bulk')
     await until(() => ab.rtt !== undefined && ba.rtt !== undefined, 'a heartbeat')
-    const summary = a.connections.summaries()[0]
+    const summary = a.links.summaries()[0]
     assert.equal(summary.state, 'up')
     assert.equal(summary.peer, b.node.id)
     assert.ok(summary.bytesOut > 10 && summary.bytesIn > 10)
@@ -24,7 +24,7 @@ describe('peers: connections', () => {
 
   it('links again after a restart of the peer', async () => {
     const { a, b, ab } = await couple()
-    const down = once(a.connections, 'down')
+    const down = once(a.links, 'down')
     const { port } = b.node
     await b.stop()
     const [link] = await down

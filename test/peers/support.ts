@@ -52,9 +52,9 @@ export async function paired(a: Peers, b: Peers): Promise<void> {
 /** Resolves with the next link between the device and the peer, or the one there is. */
 export async function linked(device: Peers, peer: Peers): Promise<Link> {
   for (;;) {
-    const link = device.connections.link(peer.node.id)
+    const link = device.links.get(peer.node.id)
     if (link) return link
-    await once(device.connections, 'up')
+    await once(device.links, 'up')
   }
 }
 
