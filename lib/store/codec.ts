@@ -275,6 +275,14 @@ export function encodeSpool(spool: SpoolRecord): Buffer {
   p.room(256)
   p.u8(spool.content ? 1 : 0)
   if (spool.content) packTree(p, spool.content)
+  p.room(64)
+  p.u8(spool.closed ? 1 : 0)
+  if (spool.closed) {
+    p.fixed(spool.closed.document, 16)
+    p.u64(spool.closed.size)
+    p.i64(spool.closed.mtimeSec)
+    p.u32(spool.closed.mtimeNsec)
+  }
   p.room(4 + spool.ranges.length * 16)
   p.u32(spool.ranges.length)
   for (const [offset, length] of spool.ranges) {
@@ -293,12 +301,16 @@ export function decodeSpool(row: Uint8Array, length = row.length): SpoolRecord {
   const baseSize = u.u64()
   const base = unpackContent(u)
   const content = u.u8() ? unpackCommitted(u) : undefined
+  const closed = u.u8() ? { document: u.bytes(16), size: u.u64(), mtimeSec: u.i64(), mtimeNsec: u.u32() } : undefined
   const count = u.u32()
   if (count > RANGES_MAX) throw new EncodingError('too many ranges')
   const ranges: [number, number][] = []
   for (let i = 0; i < count; i++) ranges.push([u.u64(), u.u64()])
   u.done()
-  return content ? { ino, base, ranges, baseSize, state, content } : { ino, base, ranges, baseSize, state }
+  const spool: SpoolRecord = { ino, base, ranges, baseSize, state }
+  if (content) spool.content = content
+  if (closed) spool.closed = closed
+  return spool
 }
 
 function unpackCommitted(u: Unpacker): Content {

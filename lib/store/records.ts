@@ -103,6 +103,8 @@ export interface SpoolRecord {
   state: 'open' | 'closed' | 'committed'
   /** Once committed. */
   content?: Content
+  /** Once closed: what it is a version of, and when it was made. Set by the committer. */
+  closed?: { document: DId; size: number; mtimeSec: number; mtimeNsec: number }
 }
 
 /**
@@ -112,4 +114,11 @@ export interface SpoolRecord {
  */
 export const PROGRESS_JOURNAL_END = 0
 export const PROGRESS_COMMITTED = 1
+/**
+ * 1 while the committer sleeps: who appends to the journal then sets it to 0 and sends the thread the message `wake`. Else
+ * the committer looks at the journal's end by itself.
+ */
+export const PROGRESS_ASLEEP = 2
+/** Set to 1 by the volume thread while requests keep coming: the committer then waits a little, so as not to be in the way. */
+export const PROGRESS_BUSY = 3
 export const PROGRESS_SLOTS = 4

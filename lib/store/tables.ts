@@ -25,6 +25,7 @@ export const TABLES = [
   'unsealed',
   'conflicts',
   'settings',
+  'orphans',
 ] as const
 export type TableName = (typeof TABLES)[number]
 export type Tables = { root: RootDatabase } & Record<TableName, Table>
@@ -36,9 +37,11 @@ export type MetaName =
   | 'seq' // last change number given
   | 'pack' // number of the pack that is appended to
   | 'packEnd' // its length as far as it is indexed
+  | 'lastPack' // highest number of a pack in use
   | 'maxIno' // highest inode number ever seen
   | 'maxSpool' // highest spool id ever seen
   | 'documents' // how many documents have a head
+  | 'joining' // 1: the root waits for its first head from another device
   | 'clock' // last hybrid logical clock: not a number, 8 bytes
 
 const DATA_FILE = 'data.mdb'
@@ -169,6 +172,13 @@ export class StoreReader {
     return found
   }
 
+  /** Every entry of every folder. */
+  *allEntries(): Iterable<NamedEntry & { folder: number }> {
+    for (const { key, value } of this.tables.entries.getRange()) {
+      yield { folder: read48(key), name: copyOf(key.subarray(6)), entry: codec.decodeEntry(value) }
+    }
+  }
+
   /** How many entries a folder has. O(entries). */
   entryCount(folder: number): number {
     return this.tables.entries.getKeysCount({ start: key48(folder), end: entryKey(folder, LAST_NAME) })
@@ -227,6 +237,15 @@ export class StoreReader {
   /** Folders whose live entries or attributes are newer than their revision. */
   unsealed(): number[] {
     return [...this.tables.unsealed.getKeys()].map((key) => read48(key))
+  }
+
+  isUnsealed(folder: number): boolean {
+    return this.#row(this.tables.unsealed, key48(folder)) !== undefined
+  }
+
+  /** Inodes that were unlinked while open; recovery removes them. */
+  orphans(): number[] {
+    return [...this.tables.orphans.getKeys()].map((key) => read48(key))
   }
 
   setting(key: string): Uint8Array | undefined {

@@ -1,0 +1,80 @@
+// Entry point of the committer's thread, one per open volume. Opens the tables, recovers, tells, then serves requests.
+//
+// workerData: CommitterThreadInit. First message out: { ready: { end, reports } } or { failed: { code, message } }, after which
+// the thread ends. Then requests { id, method, args } → { id, result } or { id, error: { name, code, message } }, and, unasked,
+// { committed, heads } after each commit and { report } now and then. { method: 'wake' } without an id has no answer.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import type { DId } from '../model/types.js'
+import { Committer } from './committer.js'
+import { VolumeLayout } from './layout.js'
+import { PROGRESS_JOURNAL_END } from './records.js'
+import { recover } from './recovery.js'
+import type { SpoolCommit } from './spool-commit.js'
+import { StoreReader } from './tables.js'
+
+export interface CommitterThreadInit {
+  directory: string
+  author: Uint8Array
+  root: DId
+  /** Of PROGRESS_SLOTS BigInt64: lib/store/records.ts. */
+  progress: SharedArrayBuffer
+  lazyMs?: number
+}
+
+export interface CommitterMethods {
+  flush(): Promise<void>
+  commitContent(request: SpoolCommit): Promise<string>
+  importRevisions(encoded: Uint8Array[]): Promise<Uint8Array[]>
+  importChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
+  setSetting(key: string, value?: Uint8Array): Promise<void>
+  /** Flushes nothing; the thread can be terminated when it answered. */
+  close(): Promise<void>
+}
+
+export type CommitterRequest = { id?: number; method: keyof CommitterMethods | 'wake'; args?: unknown[] }
+
+const REPORTS_MAX = 100
+
+function start(init: CommitterThreadInit): void {
+  const port = parentPort!
+  const layout = new VolumeLayout(init.directory)
+  const reports: string[] = []
+  let ready = false
+  const report = (text: string) => {
+    if (ready) port.postMessage({ report: text })
+    else if (reports.length < REPORTS_MAX) reports.push(text)
+  }
+  const reader = StoreReader.open(layout.db)
+  const components = { layout, reader, now: Date.now, monotonic: () => performance.now(), report }
+  const { batch, end } = recover(components, init)
+  const progress = new BigInt64Array(init.progress)
+  Atomics.store(progress, PROGRESS_JOURNAL_END, BigInt(end))
+  const committer = new Committer({ ...components, progress, batch }, init)
+  committer.onCommitted = (committed) => port.postMessage(committed)
+  port.on('message', (request: CommitterRequest) => serve(committer, request))
+  ready = true
+  port.postMessage({ ready: { end, reports } })
+  committer.wake()
+}
+
+function serve(committer: Committer, { id, method, args = [] }: CommitterRequest): void {
+  if (method === 'wake') return committer.wake()
+  const call = committer[method] as (...args: unknown[]) => Promise<unknown>
+  call.apply(committer, args).then(
+    (result) => parentPort!.postMessage({ id, result }),
+    (error) => parentPort!.postMessage({ id, error: plain(error) }),
+  )
+}
+
+function plain(error: Error & { code?: string }): { name: string; code?: string; message: string } {
+  return { name: error.name, code: error.code, message: error.message }
+}
+
+if (parentPort) {
+  try {
+    start(workerData as CommitterThreadInit)
+  } catch (error) {
+    parentPort.postMessage({ failed: plain(error as Error) })
+  }
+}

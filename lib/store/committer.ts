@@ -1,0 +1,263 @@
+// Decides when the committer works: follows the journal, takes requests, and lets others get in between. Owns the one writer
+// of LMDB and packs (batch.ts). Runs in a thread of its own (committer-thread.ts), or in-process in tests.
+// Promises resolve when what they stand for is durable. A batch that fails is done again, later and later, and loses nothing.
+
+import { setImmediate as turn } from 'node:timers/promises'
+import { equal, hex } from '../model/bytes.js'
+import { decodeRevision } from '../model/codec.js'
+import { hashOf, ridOf } from '../model/hash.js'
+import { CHUNK_LIMIT, type ChunkId, type RId } from '../model/types.js'
+import { Batch, type BatchComponents, type BatchInit, type Committed, isFatal } from './batch.js'
+import { ImportError, StoreError, TooLargeError } from './errors.js'
+import type { VolumeLayout } from './layout.js'
+import { PROGRESS_ASLEEP, PROGRESS_BUSY, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from './records.js'
+import { commitSpool, type SpoolCommit, type SpoolCommitted } from './spool-commit.js'
+
+const FRAMES = 4096
+const BYTES = 8 << 20
+const BATCH_MS = 50
+const BACKLOG = 8 << 20
+const RETRY_MIN = 100
+const RETRY_MAX = 10_000
+export const SETTING_KEY_MAX = 200
+export const SETTING_MAX = 64 * 1024
+
+export interface CommitterInit extends BatchInit {
+  /** Milliseconds that it waits while the volume thread is busy. Default 150. */
+  lazyMs?: number
+}
+
+interface Request {
+  /** Puts it into the view. Throws, with nothing changed, if it cannot be. */
+  apply: () => unknown
+  resolve: (value: never) => void
+  reject: (error: unknown) => void
+}
+
+export class Committer {
+  readonly batch: Batch
+  readonly #layout: VolumeLayout
+  readonly #progress: BigInt64Array
+  readonly #monotonic: () => number
+  readonly #report: (text: string) => void
+  readonly #lazyMs: number
+  #requests: Request[] = []
+  #flushes: { target: number; resolve: () => void; reject: (error: unknown) => void }[] = []
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = 0
+  #running: Promise<void> | undefined
+  #failures = 0
+  #lastFailure = ''
+  #closed = false
+  /** After every commit that moved something. */
+  onCommitted: (committed: Committed) => void = () => {}
+
+  constructor(components: BatchComponents & { progress: BigInt64Array; batch?: Batch }, init: CommitterInit) {
+    this.#layout = components.layout
+    this.#progress = components.progress
+    this.#monotonic = components.monotonic
+    this.#report = components.report
+    this.#lazyMs = init.lazyMs ?? 150
+    this.batch = components.batch ?? new Batch(components, init)
+    this.#publish()
+  }
+
+  get #end(): number {
+    return Number(Atomics.load(this.#progress, PROGRESS_JOURNAL_END))
+  }
+
+  #publish(): void {
+    Atomics.store(this.#progress, PROGRESS_COMMITTED, BigInt(this.batch.committed))
+  }
+
+  /** The journal has grown, or the volume thread's burst is over. */
+  wake(): void {
+    if (this.#closed || this.#running) return
+    Atomics.store(this.#progress, PROGRESS_ASLEEP, 0n)
+    this.#schedule(this.#delay())
+  }
+
+  /** Milliseconds to wait before the next batch; 0: none; undefined: nothing to do. */
+  #delay(): number | undefined {
+    if (this.#failures > 0) return Math.min(RETRY_MIN * 2 ** (this.#failures - 1), RETRY_MAX)
+    if (this.#requests.length > 0 || this.#flushes.length > 0) return 0
+    const backlog = this.#end - this.batch.position
+    const due = this.batch.sealer.count > 0 ? this.batch.sealer.nextDue() : undefined
+    if (backlog <= 0) return due
+    const busy = Atomics.load(this.#progress, PROGRESS_BUSY) !== 0n
+    return busy && backlog < BACKLOG ? this.#lazyMs : 0
+  }
+
+  /** Runs in `delay` milliseconds, or earlier if that is planned already. */
+  #schedule(delay: number | undefined): void {
+    if (delay === undefined) return this.#sleep()
+    const at = this.#monotonic() + delay
+    if (this.#timer && this.#timerAt <= at) return
+    clearTimeout(this.#timer)
+    this.#timerAt = at
+    this.#timer = setTimeout(() => this.#run(), delay)
+  }
+
+  /** Nothing to do: whoever appends to the journal has to say so. */
+  #sleep(): void {
+    Atomics.store(this.#progress, PROGRESS_ASLEEP, 1n)
+    if (this.#end <= this.batch.position) return
+    Atomics.store(this.#progress, PROGRESS_ASLEEP, 0n)
+    this.#schedule(this.#delay() ?? 0)
+  }
+
+  #run(): void {
+    this.#timer = undefined
+    if (this.#running || this.#closed) return
+    this.#running = this.#work().finally(() => {
+      this.#running = undefined
+      if (!this.#closed) this.#schedule(this.#delay())
+    })
+  }
+
+  async #work(): Promise<void> {
+    let more = true
+    while (more && !this.#closed) {
+      more = this.#once()
+      if (more) await turn()
+    }
+  }
+
+  /** One batch. Returns whether the next one should follow at once. */
+  #once(): boolean {
+    const requests = this.#requests.splice(0)
+    const answers: (() => void)[] = []
+    const before = this.batch.committed
+    let more: boolean
+    let committed: Committed
+    try {
+      const until = this.#monotonic() + BATCH_MS
+      more = this.batch.foldFrames(this.#end, { frames: FRAMES, bytes: BYTES, until })
+      for (const request of requests) this.#apply(request, answers)
+      committed = this.batch.commit(this.#flushes.some(({ target }) => target <= this.batch.position))
+    } catch (error) {
+      this.#requests.unshift(...requests.filter((request) => !this.#refused.has(request)))
+      this.#failed(error)
+      return false
+    }
+    this.#failures = 0
+    this.#publish()
+    for (const answer of answers) answer()
+    if (committed.heads.length > 0 || committed.committed > before) this.onCommitted(committed)
+    this.#flushed()
+    this.#checkCut()
+    return more || this.#requests.length > 0 || (this.#flushes.length > 0 && !this.batch.cut)
+  }
+
+  /** Requests that were answered with an error although their batch has to be done again. */
+  readonly #refused = new WeakSet<Request>()
+
+  #apply(request: Request, answers: (() => void)[]): void {
+    try {
+      const result = request.apply()
+      answers.push(() => request.resolve(result as never))
+    } catch (error) {
+      if (isFatal(error)) throw error
+      this.#refused.add(request)
+      request.reject(error)
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.batch.abort()
+    this.#publish()
+    this.#failures++
+    const text = (error as Error).message
+    if (text !== this.#lastFailure) this.#report(`Committing failed and is tried again: ${text}`)
+    this.#lastFailure = text
+  }
+
+  #flushed(): void {
+    const done = this.#flushes.filter(({ target }) => target <= this.batch.committed)
+    this.#flushes = this.#flushes.filter(({ target }) => target > this.batch.committed)
+    for (const { resolve } of done) resolve()
+  }
+
+  /** Bytes that the volume thread wrote cannot be read back: nothing beyond them can be committed. */
+  #checkCut(): void {
+    const { cut } = this.batch
+    if (!cut || this.#flushes.length === 0) return
+    const error = new StoreError(
+      'JOURNAL_DAMAGED',
+      `The journal is damaged at ${cut.lsn}: ${cut.why}. Reopen the volume.`,
+    )
+    for (const { reject } of this.#flushes.splice(0)) reject(error)
+  }
+
+  #request<T>(apply: () => T): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreError('CLOSED', 'The committer is closed.'))
+    return new Promise<T>((resolve, reject) => {
+      this.#requests.push({ apply, resolve, reject })
+      this.wake()
+    })
+  }
+
+  /** Resolves when everything in the journal now is committed and folders are sealed. */
+  flush(): Promise<void> {
+    if (this.#closed) return Promise.reject(new StoreError('CLOSED', 'The committer is closed.'))
+    return new Promise((resolve, reject) => {
+      this.#flushes.push({ target: this.#end, resolve, reject })
+      this.wake()
+    })
+  }
+
+  /** The hashers are done with a spool. Rejects with ImportError if the request contradicts itself or the spool. */
+  commitContent(request: SpoolCommit): Promise<SpoolCommitted> {
+    const { view, writer, packs, reviser, fold } = this.batch
+    return this.#request(() => commitSpool({ view, writer, packs, reviser, fold, layout: this.#layout }, request))
+  }
+
+  /** Stores revisions given by their canonical bytes. Rejects with ImportError (nothing stored) if one is not canonical. */
+  importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+    return this.#request(() => {
+      const revisions = encoded.map((bytes) => {
+        try {
+          decodeRevision(bytes)
+        } catch (error) {
+          throw new ImportError((error as Error).message, { cause: error })
+        }
+        return { rid: ridOf(bytes), bytes }
+      })
+      const { view } = this.batch
+      for (const { rid, bytes } of revisions) if (!view.revision(rid)) view.putRevision(rid, bytes)
+      return revisions.map(({ rid }) => rid)
+    })
+  }
+
+  /** Stores chunks. Rejects with ImportError (nothing stored) if one is longer than CHUNK_LIMIT or not what its id says. */
+  importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    return this.#request(() => {
+      for (const { id, bytes } of chunks) {
+        if (bytes.length === 0 || bytes.length > CHUNK_LIMIT) throw new ImportError(`a chunk of ${bytes.length} bytes`)
+        if (!equal(hashOf(bytes), id)) throw new ImportError(`bytes that are not chunk ${hex(id)}`)
+      }
+      this.batch.reviser.store(chunks)
+    })
+  }
+
+  /** Absent value: removes it. Rejects with TooLargeError. */
+  setSetting(key: string, value?: Uint8Array): Promise<void> {
+    return this.#request(() => {
+      const length = Buffer.byteLength(key)
+      if (length === 0 || length > SETTING_KEY_MAX) throw new TooLargeError('A setting key', length, SETTING_KEY_MAX)
+      if (value && value.length > SETTING_MAX) throw new TooLargeError('A setting', value.length, SETTING_MAX)
+      this.batch.view.putSetting(key, value)
+    })
+  }
+
+  /** Stops after the batch at hand; what is not committed is in the journal. `flush()` first to leave nothing. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#timer)
+    await this.#running
+    const error = new StoreError('CLOSED', 'The committer was closed before this was committed.')
+    for (const { reject } of [...this.#requests.splice(0), ...this.#flushes.splice(0)]) reject(error)
+    this.batch.close()
+  }
+}

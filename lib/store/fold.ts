@@ -1,0 +1,401 @@
+// Folds journal records into the working view: the live tree as it is after them, and the versions that have to be made of
+// it. Owns what a batch has touched. Writes nothing but the view (and chunks into packs, through the reviser).
+//
+// Content in rows is committed or a spool. Bytes of small closed contents are kept until `finish`, which makes revisions of
+// what changed: one for each closed content, so that a file that comes and goes within a batch leaves no trace.
+
+import { equal } from '../model/bytes.js'
+import { receive } from '../model/clock.js'
+import { FLAG_CONFLICT, type RId } from '../model/types.js'
+import { EMPTY_LIVE, unpackRecord } from './codec.js'
+import { type Frame, type JournalReader, lsnOf } from './journal-reader.js'
+import type { PendingWrites } from './pending.js'
+import type { InodeRecord, JournalRecord, LiveContent } from './records.js'
+import { isFolder, type Reviser, S_IFMT } from './revise.js'
+import type { Sealer } from './sealer.js'
+import { addRange, cutRanges } from './spool-ranges.js'
+import { nameKey, type WorkingView } from './view.js'
+
+type Of<T extends JournalRecord['type']> = JournalRecord & { type: T }
+
+const NAMES_MAX = 8192
+
+interface Version {
+  row: InodeRecord
+  parents: RId[]
+  dismiss: boolean
+  sample?: Uint8Array
+}
+
+interface Touched {
+  /** Closed contents that were followed by others: rows as they were then. */
+  earlier: Version[]
+  /** The row in the view was closed in this batch. */
+  closed: boolean
+  /** Heads of documents that the inode carried before. */
+  parents: RId[]
+  /** First bytes of the content. */
+  sample?: Uint8Array
+}
+
+export interface FoldComponents {
+  view: WorkingView
+  journal: () => JournalReader
+  pending: PendingWrites
+  sealer: Sealer
+  reviser: Reviser
+  /** Milliseconds since the epoch. */
+  now: () => number
+  /** Told of an inode that no revision can be made of. */
+  failed: (what: string, error: unknown) => void
+}
+
+export class Fold {
+  readonly #c: FoldComponents
+  readonly #touched = new Map<number, Touched>()
+  /** Inodes whose document changed in the frame at hand. */
+  readonly #moved: InodeRecord[] = []
+  /** Where inodes were linked last, for some of them. */
+  readonly #names = new Map<number, { folder: number; key: string }>()
+  /** Spools whose files may go once the batch is committed. */
+  goneSpools: number[] = []
+  /** Closed spools that go as soon as their content is stored. */
+  readonly discarded = new Set<number>()
+
+  constructor(components: FoldComponents) {
+    this.#c = components
+  }
+
+  clear(): void {
+    this.#touched.clear()
+    this.#moved.length = 0
+    this.goneSpools = []
+  }
+
+  /** Throws EncodingError, with nothing changed, if a record is not valid. */
+  frame(frame: Frame): void {
+    const records = this.#records(frame)
+    const heads = records.filter((record) => record.type === 'head')
+    for (const record of records) this.#record(record, frame, heads)
+    for (const head of heads) this.#head(head, records)
+    for (const row of this.#moved.splice(0)) this.#renamed(row)
+  }
+
+  #record(record: JournalRecord, frame: Frame, heads: Of<'head'>[]): void {
+    switch (record.type) {
+      case 'inode':
+        return this.inode(record.inode, record.closed, heads)
+      case 'inode-gone':
+        return this.remove(record.ino)
+      case 'entry':
+        return this.#entry(record.folder, record.name, record.entry, heads)
+      case 'entry-gone':
+        return this.#entry(record.folder, record.name, undefined, heads)
+      case 'write':
+        return this.#c.pending.add(record, frame.lsn, this.#dataOf(frame, record))
+      case 'truncate':
+        return this.#c.pending.add(record, frame.lsn, 0)
+      case 'head':
+        return
+      case 'spool':
+        return this.#spoolBegins(record)
+      case 'spool-gone':
+        return this.#spoolGone(record.spool)
+      default:
+        return this.#spoolChanged(record)
+    }
+  }
+
+  /** Only what has to be remembered of frames that are folded already. */
+  skim(frame: Frame): void {
+    for (const record of this.#records(frame)) {
+      if (record.type === 'write') this.#c.pending.add(record, frame.lsn, this.#dataOf(frame, record))
+      else if (record.type === 'truncate') this.#c.pending.add(record, frame.lsn, 0)
+      else if (record.type === 'inode' && record.closed) this.#c.pending.settle(record.inode.ino)
+      else if (record.type === 'inode-gone') this.#c.pending.settle(record.ino)
+      else if (record.type === 'spool') this.#c.pending.settle(record.ino)
+    }
+  }
+
+  #records(frame: Frame): JournalRecord[] {
+    const records: JournalRecord[] = []
+    const u = frame.records
+    while (u.pos < u.end) records.push(unpackRecord(u))
+    return records
+  }
+
+  #dataOf(frame: Frame, { data }: Of<'write'>): number {
+    return lsnOf(frame, data.byteOffset - frame.records.buffer.byteOffset)
+  }
+
+  #touch(ino: number): Touched {
+    let touched = this.#touched.get(ino)
+    if (!touched) this.#touched.set(ino, (touched = { earlier: [], closed: false, parents: [] }))
+    return touched
+  }
+
+  /** An after-image of an inode. `heads`: head records of its frame: their documents' rows are as given. */
+  inode(record: InodeRecord, closed: boolean, heads: Of<'head'>[] = []): void {
+    const { view, pending, sealer } = this.#c
+    const before = view.inode(record.ino)
+    const applied = heads.some(({ document }) => equal(document, record.document))
+    if (applied) this.#settleFirst(record.ino)
+    const row = { ...record, content: this.#contentOf(record, before, closed || applied) }
+    if ((row.mode & S_IFMT) === 0o100000) row.size = sizeOf(row.content)
+    if (closed) pending.settle(record.ino)
+    if (row.nlink === 0 && before && before.nlink > 0) this.#unlinked(before)
+    const touched = this.#touch(record.ino)
+    if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, touched)
+    if (closed && touched.closed && before) {
+      touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
+      touched.parents = []
+    }
+    if (closed) touched.closed = true
+    view.putInode(row)
+    this.#noteSpool(row)
+    if (row.nlink > 0) view.setDocumentIno(row.document, row.ino)
+    else view.setDocumentIno(row.document, 0, row.ino)
+    if (applied) {
+      this.#touched.delete(record.ino)
+      if (isFolder(row)) sealer.forget(row.ino)
+    } else if (isFolder(row) && row.nlink > 0) sealer.touch(row.ino)
+  }
+
+  /** The content of the new row: what the journal holds is read, what was stored meanwhile stays. */
+  #contentOf(record: InodeRecord, before: InodeRecord | undefined, given: boolean): LiveContent {
+    const { content } = record
+    if (isFolder(record)) return EMPTY_LIVE
+    if (content.kind === 'committed') return content
+    // Not closed: the last closed content, which the row has in the form that it is stored in by now.
+    if (!given && before) return before.content
+    if (content.kind === 'journal') {
+      return { kind: 'bytes', bytes: this.#c.journal().readBytes(content.lsn, content.size) }
+    }
+    if (content.kind === 'spool') {
+      const spool = this.#c.view.spool(content.spool)
+      if (spool?.content) return { kind: 'committed', content: spool.content }
+    }
+    return content
+  }
+
+  /** A spool that was closed: what it will be a version of. */
+  #noteSpool(row: InodeRecord): void {
+    if (row.content.kind !== 'spool') return
+    const id = row.content.spool
+    const spool = this.#c.view.spool(id)
+    if (spool?.state !== 'open') return
+    const { document, mtimeSec, mtimeNsec } = row
+    const closed = { document, size: row.content.size, mtimeSec, mtimeNsec }
+    this.#c.view.putSpool(id, { ...spool, state: 'closed', closed })
+  }
+
+  /** Another document at this inode: the history of the one before goes on in it. */
+  #otherDocument(before: InodeRecord, row: InodeRecord, touched: Touched): void {
+    const { view, sealer } = this.#c
+    if (touched.closed && before.nlink > 0 && view.document(before.document)) {
+      // Its closed content belongs to the document that it had then.
+      touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
+      this.#versions(touched)
+      touched.parents = []
+    }
+    const head = view.document(before.document)?.head
+    view.setDocumentIno(before.document, 0, row.ino)
+    if (isFolder(row)) sealer.touch(row.ino, { parent: head })
+    else if (head) touched.parents.push(head)
+    this.#moved.push(row)
+  }
+
+  /** Folders name documents: those that have an entry for an inode whose document changed are not sealed any more. */
+  #renamed(row: InodeRecord): void {
+    const { view, sealer } = this.#c
+    if (row.nlink === 0) return
+    const last = this.#names.get(row.ino)
+    if (isFolder(row) || row.nlink === 1) {
+      if (last && view.entry(last.folder, last.key)?.ino === row.ino) sealer.touch(last.folder, { name: last.key })
+      else if (row.parent > 0) sealer.touch(row.parent, { whole: true })
+      return
+    }
+    for (const { folder, name } of view.namesOf(row.ino)) sealer.touch(folder, { name: nameKey(name) })
+  }
+
+  /** The last name is gone: what was closed before is kept, if the document is one that was ever told. */
+  #unlinked(before: InodeRecord): void {
+    const touched = this.#touched.get(before.ino)
+    if (!touched) return
+    if (this.#c.view.document(before.document)) {
+      if (touched.closed) touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
+      this.#versions(touched)
+    }
+    this.#touched.delete(before.ino)
+  }
+
+  /** Makes what has to be made of an inode before something else happens to its document. */
+  #settleFirst(ino: number): void {
+    const touched = this.#touched.get(ino)
+    if (!touched) return
+    this.#finishOne(ino, touched)
+    this.#touched.delete(ino)
+  }
+
+  /** The inode is gone. */
+  remove(ino: number): void {
+    const { view, pending, sealer } = this.#c
+    pending.settle(ino)
+    const before = view.inode(ino)
+    if (before) {
+      if (before.nlink > 0) this.#unlinked(before)
+      view.setDocumentIno(before.document, 0, ino)
+      if (isFolder(before)) sealer.forget(ino)
+    }
+    this.#touched.delete(ino)
+    view.removeInode(ino)
+  }
+
+  #entry(folder: number, name: Uint8Array, entry: Of<'entry'>['entry'] | undefined, heads: Of<'head'>[]): void {
+    const { view, sealer } = this.#c
+    const key = nameKey(name)
+    view.setEntry(folder, key, entry)
+    if (entry) this.#named(entry.ino, folder, key)
+    const document = heads.length > 0 ? view.inode(folder)?.document : undefined
+    if (document && heads.some((head) => equal(head.document, document))) return
+    sealer.touch(folder, { name: key })
+  }
+
+  #named(ino: number, folder: number, key: string): void {
+    if (this.#names.size >= NAMES_MAX) this.#names.clear()
+    this.#names.set(ino, { folder, key })
+  }
+
+  #head({ document, head }: Of<'head'>, frame: JournalRecord[]): void {
+    const { view, reviser, failed } = this.#c
+    const live = frame.find((r) => r.type === 'inode' && r.inode.nlink > 0 && equal(r.inode.document, document))
+    try {
+      const revision = reviser.revision(head)
+      const first = !view.document(document)
+      const ino = live?.type === 'inode' ? live.inode.ino : undefined
+      view.setHead(document, head, (revision.flags & FLAG_CONFLICT) !== 0, ino)
+      view.clock = receive(view.clock, revision.clock, this.#c.now())
+      if (first) reviser.onFirstHead(document)
+    } catch (error) {
+      failed('A head from another device', error)
+    }
+  }
+
+  #spoolBegins(record: Of<'spool'>): void {
+    const { view, pending } = this.#c
+    if (view.spool(record.spool)) return
+    pending.settle(record.ino)
+    const base = this.#baseOf(record)
+    view.putSpool(record.spool, { ino: record.ino, base, ranges: [], baseSize: sizeOf(base), state: 'open' })
+  }
+
+  #spoolChanged(record: Of<'spool-range' | 'spool-size'>): void {
+    const { view } = this.#c
+    const spool = view.spool(record.spool)
+    if (spool?.state !== 'open') return
+    const ranges = spool.ranges.map(([offset, length]): [number, number] => [offset, length])
+    let { baseSize } = spool
+    if (record.type === 'spool-range') addRange(ranges, record.offset, record.length)
+    else {
+      cutRanges(ranges, record.size)
+      baseSize = Math.min(baseSize, record.size)
+    }
+    view.putSpool(record.spool, { ...spool, ranges, baseSize })
+  }
+
+  /** A closed spool whose content is a version to keep stays until it is stored, whoever lets go of it. */
+  #spoolGone(id: number): void {
+    const { view } = this.#c
+    const spool = view.spool(id)
+    if (!spool) return
+    const row = view.inode(spool.ino)
+    const kept = spool.closed && ((row && row.nlink > 0) || view.document(spool.closed.document))
+    if (spool.state === 'closed' && kept) {
+      this.discarded.add(id)
+      return
+    }
+    this.dropSpool(id)
+  }
+
+  /** Row and file go with this batch. */
+  dropSpool(id: number): void {
+    this.#c.view.putSpool(id, undefined)
+    this.goneSpools.push(id)
+    this.discarded.delete(id)
+  }
+
+  #baseOf({ base, ino }: Of<'spool'>): LiveContent {
+    if (base.kind === 'committed') return base
+    const row = this.#c.view.inode(ino)
+    if (row && sizeOf(row.content) === sizeOf(base)) return this.#stored(row).content
+    return base.kind === 'spool' ? base : { kind: 'committed', content: this.#c.reviser.content(this.#bytesOf(base)) }
+  }
+
+  #bytesOf(content: LiveContent): Uint8Array {
+    if (content.kind === 'bytes') return content.bytes
+    if (content.kind === 'journal') return this.#c.journal().readBytes(content.lsn, content.size)
+    return new Uint8Array(0)
+  }
+
+  /** The row with its content stored; in the view too, if it is the one there. */
+  #stored(row: InodeRecord): InodeRecord {
+    if (row.content.kind !== 'bytes') return row
+    const stored: InodeRecord = {
+      ...row,
+      content: { kind: 'committed', content: this.#c.reviser.content(row.content.bytes) },
+    }
+    if (this.#c.view.inode(row.ino) === row) this.#c.view.putInode(stored)
+    return stored
+  }
+
+  /** The closed content of an inode arrived (a spool that was hashed): a revision is due. */
+  due(ino: number, sample?: Uint8Array): void {
+    const touched = this.#touch(ino)
+    touched.closed = true
+    touched.sample = sample
+  }
+
+  /** Makes the revisions that are due. Afterwards every row of the view can be written. */
+  finish(): void {
+    for (const [ino, touched] of this.#touched) this.#finishOne(ino, touched)
+    this.#touched.clear()
+  }
+
+  #finishOne(ino: number, touched: Touched): void {
+    const { closed } = touched
+    this.#versions(touched)
+    const row = this.#c.view.inode(ino)
+    if (!row) return
+    if (row.nlink === 0) {
+      this.#stored(row)
+      return
+    }
+    if (!isFolder(row)) this.#revise({ row, parents: touched.parents, dismiss: closed, sample: touched.sample }, true)
+  }
+
+  #versions(touched: Touched): void {
+    for (const version of touched.earlier.splice(0)) this.#revise(version)
+    touched.closed = false
+  }
+
+  #revise({ row, parents, dismiss, ...more }: Version, latest = false): void {
+    const sample = row.content.kind === 'bytes' ? row.content.bytes : more.sample
+    const stored = this.#stored(row)
+    try {
+      this.#c.reviser.revise(stored, { parents, dismiss, sample, latest })
+    } catch (error) {
+      this.#c.failed(`Inode ${row.ino}`, error)
+    }
+  }
+}
+
+export function sizeOf(content: LiveContent): number {
+  switch (content.kind) {
+    case 'committed':
+      return content.content.size
+    case 'bytes':
+      return content.bytes.length
+    default:
+      return content.size
+  }
+}

@@ -1,0 +1,78 @@
+// Reads chunks from packs: append-only files of raw chunk bytes without headers; where a chunk lies is said by table `chunks`.
+// Owns a bounded number of open pack files. Never writes.
+
+import fs from 'node:fs'
+import { equal, hex } from '../model/bytes.js'
+import { hashOf } from '../model/hash.js'
+import type { ChunkId, ChunkSource } from '../model/types.js'
+import { ChunkDamagedError, ChunkMissingError } from './errors.js'
+import type { VolumeLayout } from './layout.js'
+import type { ChunkLocation } from './tables.js'
+
+const OPEN_MAX = 32
+
+/** Where chunks lie: StoreReader, or the committer's view of what it is about to commit. */
+export interface ChunkIndex {
+  chunk(id: ChunkId): ChunkLocation | undefined
+}
+
+export class PackReader {
+  readonly #index: ChunkIndex
+  readonly #layout: VolumeLayout
+  /** In order of last use. */
+  readonly #open = new Map<number, number>()
+  /** Synchronous, verified: for list chunks and folders. */
+  readonly source: ChunkSource = (id) => this.chunk(id)
+
+  constructor(components: { reader: ChunkIndex; layout: VolumeLayout }) {
+    this.#index = components.reader
+    this.#layout = components.layout
+  }
+
+  /** All bytes of a chunk, in a new array. Throws ChunkMissingError; ChunkDamagedError if they are not those of its id. */
+  chunk(id: ChunkId, verify = true): Uint8Array {
+    const location = this.#index.chunk(id)
+    if (!location) throw new ChunkMissingError(id)
+    const bytes = new Uint8Array(location.length)
+    this.read(id, location, 0, bytes)
+    if (verify && !equal(hashOf(bytes), id)) {
+      throw new ChunkDamagedError(id, this.#layout.pack(location.pack), `its hash is ${hex(hashOf(bytes))}`)
+    }
+    return bytes
+  }
+
+  /** Fills `into` with bytes of a chunk from `offset` within it, not verified. Throws ChunkDamagedError if they are not there. */
+  read(id: ChunkId, location: ChunkLocation, offset: number, into: Uint8Array): void {
+    let got = 0
+    try {
+      const fd = this.#descriptor(location.pack)
+      while (got < into.length) {
+        const n = fs.readSync(fd, into, got, into.length - got, location.offset + offset + got)
+        if (n === 0) break
+        got += n
+      }
+    } catch (error) {
+      throw new ChunkDamagedError(id, this.#layout.pack(location.pack), (error as Error).message)
+    }
+    if (got < into.length) throw new ChunkDamagedError(id, this.#layout.pack(location.pack), 'the file is too short')
+  }
+
+  /** An open descriptor of a pack; valid until some dozens of other packs were asked for. */
+  #descriptor(pack: number): number {
+    let fd = this.#open.get(pack)
+    if (fd === undefined) fd = fs.openSync(this.#layout.pack(pack), 'r')
+    else this.#open.delete(pack)
+    this.#open.set(pack, fd)
+    if (this.#open.size > OPEN_MAX) {
+      const [oldest, old] = this.#open.entries().next().value!
+      this.#open.delete(oldest)
+      fs.closeSync(old)
+    }
+    return fd
+  }
+
+  close(): void {
+    for (const fd of this.#open.values()) fs.closeSync(fd)
+    this.#open.clear()
+  }
+}
