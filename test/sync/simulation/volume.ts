@@ -1,0 +1,543 @@
+// A volume in memory, for tests of what is above volumes: heads, revisions, chunks, a live tree, and `apply` with compare-and-set.
+// Deterministic: ids come from a seed, clocks from a counter. As in a real volume, what the live tree has and what is durable
+// are apart: changes of the live tree (its own and applied ones) become heads with the next commit. A power cut forgets applied
+// changes that were not committed. Never merges, never asks anybody.
+
+import { createHash } from 'node:crypto'
+import { compare, equal, hex } from '../../../lib/model/bytes.js'
+import { makeClock } from '../../../lib/model/clock.js'
+import { decodeRevision, encodeRevision } from '../../../lib/model/codec.js'
+import { allChunks, encodeContent, inlineContent, readContent, sameContent } from '../../../lib/model/content-tree.js'
+import { decodeFolder, encodeFolder } from '../../../lib/model/folder.js'
+import { hashOf, ridOf } from '../../../lib/model/hash.js'
+import {
+  type ChunkId,
+  type ChunkSource,
+  type Content,
+  type DId,
+  FLAG_CONFLICT,
+  FLAG_STICKY,
+  type FolderEntry,
+  PART_CONTENT,
+  PART_ENTRIES,
+  type Revision,
+  type RId,
+  type SId,
+  TYPE_FOLDER,
+} from '../../../lib/model/types.js'
+import type {
+  ApplyResult,
+  Head,
+  HeadChange,
+  Volume,
+  VolumeEvents,
+  VolumeStatus,
+  WalkResult,
+} from '../../../lib/volume/contract.js'
+
+const FILE_MODE = 0o100644
+const FOLDER_MODE = 0o40755
+const text = new TextEncoder()
+
+export interface MemoryVolumeInit {
+  /** Makes all ids; two volumes of one test have different ones. */
+  seed: string
+  root?: DId
+  label?: string
+  /** `soon`: in the next turn of the event loop (default). `manual`: by `commit()` and `flush()` only. */
+  commits?: 'soon' | 'manual'
+  /** Milliseconds since the epoch at which its clock starts. */
+  now?: number
+}
+
+/** A local change of a document that is no revision yet. */
+interface Draft {
+  type: string
+  content?: Uint8Array
+  entries?: Map<string, FolderEntry>
+}
+
+interface Durable {
+  heads: Map<string, Head>
+  revisions: Map<string, { bytes: Uint8Array; revision: Revision }>
+  chunks: Map<string, Uint8Array>
+  settings: Map<string, Uint8Array>
+  seq: number
+}
+
+export function idOf(seed: string): Uint8Array {
+  return new Uint8Array(createHash('sha256').update(seed).digest().subarray(0, 16))
+}
+
+export class MemoryVolume implements Volume {
+  readonly sid: SId
+  readonly root: DId
+  readonly label: string
+  readonly author: Uint8Array
+  /** How often each was called, and what came in. */
+  readonly counts = { imports: 0, importedChunks: 0, importedBytes: 0, applies: 0, applied: 0, flushes: 0, commits: 0 }
+  /** Documents (hex) with an open working copy: `apply` refuses them. */
+  readonly open = new Set<string>()
+  /** May throw, or wait: called before revisions are imported. */
+  onImport?: (revisions: Revision[]) => void | Promise<void>
+  /** May throw or wait: called before a chunk is read for a peer. */
+  onRead?: (id: ChunkId) => void | Promise<void>
+  /** Called before each apply; what it changes makes heads stale. */
+  onApply?: (changes: HeadChange[]) => void
+  readonly #init: MemoryVolumeInit
+  readonly #durable: Durable
+  /** Heads of the live tree by document; ahead of the durable ones until the next commit. */
+  readonly #live = new Map<string, RId>()
+  readonly #documents = new Map<string, DId>()
+  readonly #drafts = new Map<string, Draft>()
+  readonly #inos = new Map<string, number>()
+  readonly #listeners = new Set<VolumeEvents['heads']>()
+  #ids = 0
+  #ticks = 0
+  #scheduled = false
+
+  constructor(init: MemoryVolumeInit, durable?: Durable) {
+    this.#init = init
+    this.sid = idOf(`${init.seed}/sid`)
+    this.root = init.root ?? idOf(`${init.seed}/root`)
+    this.label = init.label ?? init.seed
+    this.author = new Uint8Array(createHash('sha256').update(init.seed).digest())
+    this.#durable = durable ?? {
+      heads: new Map(),
+      revisions: new Map(),
+      chunks: new Map(),
+      settings: new Map(),
+      seq: 0,
+    }
+    for (const [key, { document, head }] of this.#durable.heads) {
+      this.#live.set(key, head)
+      this.#documents.set(key, document)
+    }
+    this.#ids = this.#durable.seq * 1000
+    this.#ticks = this.#durable.seq * 1000
+  }
+
+  /** A volume whose root is there, empty and the same on all that are made with this root. */
+  static create(init: MemoryVolumeInit): MemoryVolume {
+    const volume = new MemoryVolume(init)
+    const revision = volume.#revision([], TYPE_FOLDER, new Map([[PART_ENTRIES, inlineContent(new Uint8Array(0))]]))
+    const same: Revision = { ...revision, author: new Uint8Array(32), clock: makeClock(0) }
+    volume.#setHead(volume.root, volume.#store(encodeRevision(same)))
+    return volume
+  }
+
+  /** The same volume after a crash or a restart. `lost`: the power was cut before applied changes were durable. */
+  restarted(lost = false): MemoryVolume {
+    if (!lost) this.commit()
+    this.#listeners.clear()
+    return new MemoryVolume(this.#init, this.#durable)
+  }
+
+  // Durable state
+
+  head(document: DId): Head | undefined {
+    const head = this.#durable.heads.get(hex(document))
+    return head && { ...head, ino: this.#ino(head.document) }
+  }
+
+  revision(rid: RId): Revision | undefined {
+    return this.#durable.revisions.get(hex(rid))?.revision
+  }
+
+  encoded(rid: RId): Uint8Array | undefined {
+    return this.#durable.revisions.get(hex(rid))?.bytes
+  }
+
+  changes(after: number, limit: number): Head[] {
+    const heads = [...this.#durable.heads.values()].filter((head) => head.seq > after)
+    return heads.sort((a, b) => a.seq - b.seq).slice(0, limit)
+  }
+
+  lastSeq(): number {
+    return this.#durable.seq
+  }
+
+  conflicts(limit: number): Head[] {
+    const heads = [...this.#durable.heads.values()]
+    return heads.filter(({ head }) => this.revision(head)!.flags & FLAG_CONFLICT).slice(0, limit)
+  }
+
+  hasChunk(id: ChunkId): boolean {
+    return this.#durable.chunks.has(hex(id))
+  }
+
+  async chunk(id: ChunkId): Promise<Uint8Array> {
+    await this.onRead?.(id)
+    return this.source(id)
+  }
+
+  readonly source: ChunkSource = (id) => {
+    const bytes = this.#durable.chunks.get(hex(id))
+    if (!bytes) throw Object.assign(new Error(`No chunk ${hex(id)}`), { code: 'CHUNK_MISSING' })
+    return bytes
+  }
+
+  async read(content: Content, offset: number, length: number): Promise<Uint8Array> {
+    return readContent(content, this.source, offset, offset + length)
+  }
+
+  entries(folder: Revision): FolderEntry[] {
+    const content = folder.parts.get(PART_ENTRIES)
+    return content ? decodeFolder(content, this.source) : []
+  }
+
+  setting(key: string): Uint8Array | undefined {
+    return this.#durable.settings.get(key)
+  }
+
+  async setSetting(key: string, value: Uint8Array | undefined): Promise<void> {
+    if (key.length > 200 || (value?.length ?? 0) > 65536) throw new RangeError('setting too large')
+    if (value) this.#durable.settings.set(key, Uint8Array.from(value))
+    else this.#durable.settings.delete(key)
+  }
+
+  // Imports and apply
+
+  async importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+    const revisions = encoded.map(decodeRevision)
+    await this.onImport?.(revisions)
+    this.counts.imports++
+    return encoded.map((bytes) => this.#store(bytes))
+  }
+
+  async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    for (const { id, bytes } of chunks) {
+      if (!equal(hashOf(bytes), id)) throw new Error(`chunk ${hex(id)} is not what its id says`)
+    }
+    for (const { id, bytes } of chunks) {
+      this.#durable.chunks.set(hex(id), Uint8Array.from(bytes))
+      this.counts.importedChunks++
+      this.counts.importedBytes += bytes.length
+    }
+  }
+
+  async apply(changes: HeadChange[]): Promise<ApplyResult[]> {
+    this.onApply?.(changes)
+    this.counts.applies++
+    const coming = new Set(changes.map(({ document }) => hex(document)))
+    const results = changes.map((change) => this.#apply(change, coming))
+    this.#commitSoon()
+    return results
+  }
+
+  #apply({ document, expected, head }: HeadChange, coming: Set<string>): ApplyResult {
+    const key = hex(document)
+    const revision = this.revision(head)
+    if (!revision) throw new Error(`apply of ${hex(head)}, which was not imported`)
+    if (this.#drafts.has(key) || this.open.has(key)) return { result: 'busy' }
+    const now = this.#live.get(key)
+    if (now ? !expected || !equal(now, expected) : expected) return { result: 'stale', head: now }
+    if (revision.type === TYPE_FOLDER) {
+      const unknown = this.entries(revision).filter(
+        (e) => !this.#live.has(hex(e.document)) && !coming.has(hex(e.document)),
+      )
+      if (unknown.length) return { result: 'missing', documents: unknown.map((e) => e.document) }
+    }
+    this.#live.set(key, head)
+    this.#documents.set(key, document)
+    this.counts.applied++
+    return { result: 'applied' }
+  }
+
+  async flush(): Promise<void> {
+    this.counts.flushes++
+    this.commit()
+  }
+
+  /** Makes revisions of all drafts and heads of everything; tells of them. */
+  commit(): void {
+    const told: Head[] = []
+    for (const [key, draft] of [...this.#drafts]) {
+      if (this.open.has(key)) continue
+      this.#drafts.delete(key)
+      this.#seal(key, draft)
+    }
+    for (const [key, rid] of this.#live) {
+      const before = this.#durable.heads.get(key)
+      if (!before || !equal(before.head, rid)) told.push(this.#setHead(this.#documents.get(key)!, rid))
+    }
+    if (!told.length) return
+    this.counts.commits++
+    for (const listener of [...this.#listeners]) listener(told)
+  }
+
+  on<K extends keyof VolumeEvents>(_event: K, listener: VolumeEvents[K]): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  // The live tree, as a user changes it. Folders and files are named by DId.
+
+  /** Makes a file in a folder; returns its document. Replaces an entry of the same name. */
+  create(folder: DId, name: string, content: Uint8Array | string): DId {
+    const document = this.#newId()
+    this.#drafts.set(hex(document), { type: 'text/plain', content: bytesOf(content) })
+    this.#documents.set(hex(document), document)
+    this.#link(folder, name, document, FILE_MODE)
+    return document
+  }
+
+  mkdir(folder: DId, name: string): DId {
+    const document = this.#newId()
+    this.#drafts.set(hex(document), { type: TYPE_FOLDER, entries: new Map() })
+    this.#documents.set(hex(document), document)
+    this.#link(folder, name, document, FOLDER_MODE)
+    return document
+  }
+
+  /** The file gets this content. A draft that was closed before becomes a revision first: no version is lost. */
+  write(document: DId, content: Uint8Array | string): void {
+    const key = hex(document)
+    const draft = this.#drafts.get(key)
+    if (draft && !this.open.has(key)) {
+      this.#drafts.delete(key)
+      this.#seal(key, draft)
+    }
+    this.#drafts.set(key, { type: 'text/plain', content: bytesOf(content) })
+    this.#commitSoon()
+  }
+
+  unlink(folder: DId, name: string): void {
+    this.#entriesOf(folder).delete(name)
+    this.#commitSoon()
+  }
+
+  rename(from: DId, name: string, to: DId, newName: string): void {
+    const entry = this.#entriesOf(from).get(name)
+    if (!entry) throw new Error(`no ${name}`)
+    this.#entriesOf(from).delete(name)
+    this.#link(to, newName, entry.document, entry.type << 12)
+  }
+
+  /** Names and documents in the live folder, in name order. */
+  ls(folder: DId): [string, DId][] {
+    const draft = this.#drafts.get(hex(folder))
+    const entries = draft?.entries ? [...draft.entries.values()] : this.#liveEntries(folder)
+    return entries
+      .sort((a, b) => compare(a.name, b.name))
+      .map((entry): [string, DId] => [Buffer.from(entry.name).toString(), entry.document])
+  }
+
+  isFolder(document: DId): boolean {
+    const draft = this.#drafts.get(hex(document))
+    return (draft?.type ?? this.#liveRevision(document)?.type) === TYPE_FOLDER
+  }
+
+  bytes(document: DId): Uint8Array {
+    const draft = this.#drafts.get(hex(document))?.content
+    if (draft) return draft
+    const content = this.#liveRevision(document)?.parts.get(PART_CONTENT)
+    return content ? readContent(content, this.source) : new Uint8Array(0)
+  }
+
+  /** Every path of the live tree with a digest of its content; folders end in a slash. Throws on a cycle. */
+  tree(folder = this.root, path = '/', above: string[] = []): Map<string, string> {
+    if (above.includes(hex(folder))) throw new Error(`cycle at ${path}`)
+    const all = new Map<string, string>()
+    for (const [name, document] of this.ls(folder)) {
+      if (this.isFolder(document)) {
+        all.set(`${path}${name}/`, '')
+        for (const [p, v] of this.tree(document, `${path}${name}/`, [...above, hex(folder)])) all.set(p, v)
+      } else all.set(path + name, createHash('sha256').update(this.bytes(document)).digest('hex').slice(0, 16))
+    }
+    return all
+  }
+
+  /** All heads as text, by document. */
+  heads(): Map<string, string> {
+    return new Map([...this.#durable.heads].map(([key, { head }]) => [key, hex(head)]).sort() as [string, string][])
+  }
+
+  revisionIds(): string[] {
+    return [...this.#durable.revisions.keys()].sort()
+  }
+
+  /** What is promised and not there: ancestors, chunks, documents that folders name. */
+  audit(): string[] {
+    const problems: string[] = []
+    for (const { document, head } of this.#durable.heads.values()) {
+      const seen = new Set<string>()
+      const stack = [head]
+      for (let rid = stack.pop(); rid; rid = stack.pop()) {
+        if (seen.has(hex(rid))) continue
+        seen.add(hex(rid))
+        const revision = this.revision(rid)
+        if (!revision) problems.push(`${hex(document)}: no revision ${hex(rid)}`)
+        else stack.push(...revision.parents)
+        for (const content of revision?.parts.values() ?? []) problems.push(...this.#auditContent(content))
+      }
+      const revision = this.revision(head)
+      if (revision?.type !== TYPE_FOLDER) continue
+      for (const { document: child } of this.entries(revision)) {
+        if (!this.#durable.heads.has(hex(child))) problems.push(`${hex(document)}: no document ${hex(child)}`)
+      }
+    }
+    return problems
+  }
+
+  #auditContent(content: Content): string[] {
+    try {
+      for (const { id } of allChunks(content, this.source)) this.source(id)
+      return []
+    } catch (error) {
+      return [(error as Error).message]
+    }
+  }
+
+  /** For tests of damage: the chunk is gone. */
+  forgetChunk(id: ChunkId): void {
+    this.#durable.chunks.delete(hex(id))
+  }
+
+  status(): VolumeStatus {
+    return {
+      sid: this.sid,
+      label: this.label,
+      root: this.root,
+      backlog: this.#drafts.size,
+      documents: this.#durable.heads.size,
+      seq: this.#durable.seq,
+      bytesFree: 1e12,
+      reports: [],
+    }
+  }
+
+  async walk(names: Uint8Array[]): Promise<WalkResult> {
+    let document = this.root
+    for (const name of names) {
+      const found = this.ls(document).find(([n]) => n === Buffer.from(name).toString())
+      if (!found) throw Object.assign(new Error('not found'), { code: 'ENOENT' })
+      document = found[1]
+    }
+    const revision = this.#liveRevision(document)!
+    const size = revision.parts.get(PART_CONTENT)?.size ?? 0
+    return { ino: this.#ino(document), document, mode: revision.attributes.mode, size, modified: revision.modified }
+  }
+
+  list(): Promise<never> {
+    return Promise.reject(new Error('not in this volume'))
+  }
+
+  async path(ino: number): Promise<Uint8Array[] | undefined> {
+    const find = (folder: DId, above: Uint8Array[]): Uint8Array[] | undefined => {
+      for (const [name, document] of this.ls(folder)) {
+        const path = [...above, text.encode(name)]
+        if (this.#ino(document) === ino) return path
+        const below = this.isFolder(document) ? find(document, path) : undefined
+        if (below) return below
+      }
+    }
+    return this.#ino(this.root) === ino ? [] : find(this.root, [])
+  }
+
+  restore(): Promise<never> {
+    return Promise.reject(new Error('not in this volume'))
+  }
+
+  // Inside
+
+  #store(bytes: Uint8Array): RId {
+    const copy = Uint8Array.from(bytes)
+    const rid = ridOf(copy)
+    this.#durable.revisions.set(hex(rid), { bytes: copy, revision: decodeRevision(copy) })
+    return rid
+  }
+
+  #setHead(document: DId, rid: RId): Head {
+    const head: Head = { document, head: rid, seq: ++this.#durable.seq, ino: 1 }
+    this.#durable.heads.set(hex(document), head)
+    this.#live.set(hex(document), rid)
+    this.#documents.set(hex(document), document)
+    return head
+  }
+
+  #seal(key: string, draft: Draft): void {
+    const before = this.#live.get(key)
+    const old = before && this.revision(before)
+    const { content, chunks } = draft.entries
+      ? encodeFolder([...draft.entries.values()].sort((a, b) => compare(a.name, b.name)))
+      : encodeContent(draft.content!)
+    const part = draft.entries ? PART_ENTRIES : PART_CONTENT
+    const had = old?.parts.get(part)
+    if (had && sameContent(had, content)) return
+    for (const { id, bytes } of chunks) this.#durable.chunks.set(hex(id), Uint8Array.from(bytes))
+    const revision = this.#revision(before ? [before] : [], draft.type, new Map([[part, content]]))
+    this.#live.set(key, this.#store(encodeRevision({ ...revision, created: old?.created ?? revision.created })))
+    // Several revisions of a draft within one commit: the head is the last, the others are its ancestors.
+  }
+
+  #revision(parents: RId[], type: string, parts: Map<string, Content>): Revision {
+    const ms = (this.#init.now ?? 1_700_000_000_000) + ++this.#ticks
+    const time = { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1e6 }
+    const mode = type === TYPE_FOLDER ? FOLDER_MODE : FILE_MODE
+    return {
+      parents,
+      type,
+      flags: type === TYPE_FOLDER ? FLAG_STICKY : 0,
+      created: parents.length ? time : { sec: 1, nsec: 0 },
+      modified: parts.has(PART_ENTRIES) && !parents.length ? { sec: 1, nsec: 0 } : time,
+      author: this.author,
+      clock: makeClock(ms),
+      comment: '',
+      attributes: { mode, uid: 0, gid: 0, rdev: 0, xattrs: [] },
+      metadata: new Map(),
+      parts,
+    }
+  }
+
+  #link(folder: DId, name: string, document: DId, mode: number): void {
+    const stamp = makeClock((this.#init.now ?? 1_700_000_000_000) + ++this.#ticks)
+    this.#entriesOf(folder).set(name, { name: text.encode(name), document, type: mode >> 12, stamp })
+    this.#commitSoon()
+  }
+
+  /** The draft of the folder's entries; made if there is none. */
+  #entriesOf(folder: DId): Map<string, FolderEntry> {
+    const key = hex(folder)
+    let draft = this.#drafts.get(key)
+    if (!draft?.entries) {
+      const named = this.#liveEntries(folder).map((e): [string, FolderEntry] => [Buffer.from(e.name).toString(), e])
+      draft = { type: TYPE_FOLDER, entries: new Map(named) }
+      this.#drafts.set(key, draft)
+    }
+    return draft.entries!
+  }
+
+  #liveRevision(document: DId): Revision | undefined {
+    const rid = this.#live.get(hex(document))
+    return rid && this.revision(rid)
+  }
+
+  #liveEntries(folder: DId): FolderEntry[] {
+    const revision = this.#liveRevision(folder)
+    return revision ? this.entries(revision) : []
+  }
+
+  #ino(document: DId): number {
+    const key = hex(document)
+    if (!this.#inos.has(key)) this.#inos.set(key, this.#inos.size + 1)
+    return this.#inos.get(key)!
+  }
+
+  #newId(): DId {
+    return idOf(`${this.#init.seed}/document/${++this.#ids}`)
+  }
+
+  #commitSoon(): void {
+    if (this.#init.commits === 'manual' || this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.commit()
+    })
+  }
+}
+
+function bytesOf(content: Uint8Array | string): Uint8Array {
+  return typeof content === 'string' ? text.encode(content) : content
+}
