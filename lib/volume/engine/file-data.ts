@@ -6,8 +6,8 @@
 import fs from 'node:fs'
 import { EFBIG, ENXIO, EOPNOTSUPP } from '../../fuse/errno.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
-import { preallocate } from '../../store/syscalls.js'
 import type { Lsn } from '../../store/records.js'
+import { preallocate } from '../../store/syscalls.js'
 import type { Contents } from './contents.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
@@ -186,7 +186,8 @@ export class FileData {
     if (size === inode.size) return 0
     this.#c.clock.read()
     let working = inode.working
-    if (size <= SMALL_MAX && (working === undefined || working.kind === 'small')) this.#truncateSmall(inode, working, size)
+    if (size <= SMALL_MAX && (working === undefined || working.kind === 'small'))
+      this.#truncateSmall(inode, working, size)
     else {
       if (working === undefined) working = this.#beginSpool(inode)
       else if (working.kind === 'small') working = this.#grow(inode, working)
@@ -393,4 +394,3 @@ function seekOver(spool: Spool, offset: number, hole: boolean, size: number): nu
 
 const CAPABILITY = Buffer.from('security.capability')
 const isCapability = (name: Uint8Array) => CAPABILITY.equals(name)
-

@@ -6,9 +6,13 @@
 import type { EntryRecord, Lsn } from '../../store/records.js'
 import type { DurableState } from './ports.js'
 
-/** Names are Map keys as latin1 strings: one character per byte, cheap and exact. */
-export const keyOf = (name: Uint8Array): string =>
-  (Buffer.isBuffer(name) ? name : Buffer.from(name.buffer, name.byteOffset, name.length)).latin1Slice()
+// Three times as fast as toString('latin1'); not in the types of Node 20.
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, from: number, to: number): string
+}
+
+/** Names and ids are Map keys as latin1 strings: one character per byte, cheap and exact. */
+export const keyOf = (bytes: Uint8Array): string => latin1Slice.call(bytes, 0, bytes.length)
 
 export const nameOf = (key: string): Buffer => Buffer.from(key, 'latin1')
 
@@ -129,7 +133,8 @@ export class Folders {
   list(folder: Folder): Listed[] {
     const listed: Listed[] = []
     if (folder.complete) {
-      for (const [key, entry] of folder.entries) if (entry.ino !== 0) listed.push({ key, ino: entry.ino, type: entry.type })
+      for (const [key, entry] of folder.entries)
+        if (entry.ino !== 0) listed.push({ key, ino: entry.ino, type: entry.type })
       return listed
     }
     this.#listDurable(folder, listed)

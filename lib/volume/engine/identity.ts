@@ -5,6 +5,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { DId } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
+import { keyOf } from './folders.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
 import { S_IFDIR, S_IFMT } from './modes.js'
@@ -128,8 +129,7 @@ export class Identity {
   }
 }
 
-export const placeKey = (document: DId) =>
-  Buffer.from(document.buffer, document.byteOffset, document.length).latin1Slice()
+export const placeKey = keyOf
 
 export function sameDocument(a: DId, b: DId): boolean {
   if (a === b) return true

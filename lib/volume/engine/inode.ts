@@ -41,6 +41,8 @@ export class Inode implements Attributes, InodeRecord {
   dirtyLsn: Lsn = -1
   /** The last frame that has a change made here (not applied by sync). */
   localLsn: Lsn = -1
+  /** Number of the last transaction that touched it. */
+  frame = 0
   /** Changed bytes that were not closed yet. */
   working: WorkingCopy | undefined = undefined
   /** All bytes of a small closed content; the content cache decides how long. */

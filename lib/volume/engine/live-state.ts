@@ -10,6 +10,8 @@ import type { DurableState, Progress } from './ports.js'
 
 /** Inodes kept although LMDB has them. */
 const CLEAN_MAX = 50_000
+/** A deeper tree than this is a loop. */
+const DEPTH_MAX = 1_000_000
 
 export interface LiveStateInit {
   inodesMax?: number
@@ -32,7 +34,10 @@ export class LiveState {
   /** Frames that begin below are in the snapshot that LMDB reads come from. */
   #snapshot: Lsn
 
-  constructor(components: { durable: DurableState; progress: Progress; onEvict?: (inode: Inode) => void }, init: LiveStateInit = {}) {
+  constructor(
+    components: { durable: DurableState; progress: Progress; onEvict?: (inode: Inode) => void },
+    init: LiveStateInit = {},
+  ) {
     this.#durable = components.durable
     this.#progress = components.progress
     this.#onEvict = components.onEvict
@@ -98,6 +103,17 @@ export class LiveState {
 
   open(): Iterable<Inode> {
     return this.#inodes.values()
+  }
+
+  /** Whether an inode is `top` or below it, by the folders it is linked in. */
+  isWithin(inode: Inode, top: Inode): boolean {
+    let at: Inode | undefined = inode
+    for (let depth = 0; at && depth < DEPTH_MAX; depth++) {
+      if (at === top) return true
+      if (at.ino === 1 || at.parent === 0) return false
+      at = this.inode(at.parent)
+    }
+    return false
   }
 
   /** FUSE forget. Answers the inode if it is in memory. */

@@ -37,6 +37,8 @@ export interface EngineRequests {
   spoolCommitted: { request: { spool: number; content: Content }; answer: undefined }
   /** Deferred frames are written; answers where the journal ends. */
   flush: { request: Record<never, never>; answer: Lsn }
+  /** An operation of the file system, for drivers that call it from elsewhere (async-file-system.ts). */
+  call: { request: { method: string; args: unknown[] }; answer: unknown }
   status: { request: Record<never, never>; answer: EngineStatus }
   /** A mount to serve from now on, in a thread that serves none. */
   mount: { request: { session: KernelSession; options?: Partial<ServeOptions> }; answer: undefined }

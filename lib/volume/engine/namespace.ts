@@ -19,8 +19,6 @@ import type { WallClock } from './wall-clock.js'
 const RENAME_NOREPLACE = 1
 const RENAME_EXCHANGE = 2
 const NO_XATTRS: Inode['xattrs'] = []
-/** A deeper tree than this is a loop. */
-const DEPTH_MAX = 1_000_000
 
 export interface NamespaceComponents {
   state: LiveState
@@ -78,7 +76,14 @@ export class Namespace {
   }
 
   /** A new inode with an entry. `content` given: it is closed with it. Answers the inode or an errno (EEXIST). */
-  make(caller: Caller, parentIno: number, name: Buffer, mode: number, rdev: number, content?: LiveContent): Inode | Errno {
+  make(
+    caller: Caller,
+    parentIno: number,
+    name: Buffer,
+    mode: number,
+    rdev: number,
+    content?: LiveContent,
+  ): Inode | Errno {
     if (name.length > NAME_MAX) return ENAMETOOLONG
     const parent = this.#folder(parentIno)
     if (typeof parent === 'number') return parent
@@ -234,23 +239,12 @@ export class Namespace {
     if (typeof newParent === 'number') return newParent
     const to = this.#find(newParentIno, newName)
     if (typeof to === 'number' && to !== ENOENT) return to
-    if (from.inode.isFolder && this.#isWithin(newParent, from.inode)) return EINVAL
+    if (from.inode.isFolder && this.#c.state.isWithin(newParent, from.inode)) return EINVAL
     if ((flags & RENAME_EXCHANGE) !== 0) return typeof to === 'number' ? to : this.#exchange(from, to)
     if (typeof to === 'number') return this.#move(from, newParent, newName)
     if ((flags & RENAME_NOREPLACE) !== 0) return EEXIST
     if (from.inode === to.inode) return 0
     return this.#replace(from, to)
-  }
-
-  /** Whether a folder is `top` or below it. */
-  #isWithin(folder: Inode, top: Inode): boolean {
-    let at: Inode | undefined = folder
-    for (let depth = 0; at && depth < DEPTH_MAX; depth++) {
-      if (at === top) return true
-      if (at.ino === 1 || at.parent === 0) return false
-      at = this.#c.state.inode(at.parent)
-    }
-    return false
   }
 
   #move(from: Place, newParent: Inode, newName: Buffer): Errno {
@@ -311,7 +305,7 @@ export class Namespace {
 
   #exchange(from: Place, to: Place): Errno {
     if (from.inode === to.inode) return 0
-    if (to.inode.isFolder && this.#isWithin(from.parent, to.inode)) return EINVAL
+    if (to.inode.isFolder && this.#c.state.isWithin(from.parent, to.inode)) return EINVAL
     const { transaction, clock } = this.#c
     clock.read()
     this.#begin(from, to.parent)

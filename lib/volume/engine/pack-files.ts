@@ -2,10 +2,10 @@
 // rewritten or removed keeps its bytes as long as it is open here.
 
 import fs from 'node:fs'
+import { EIO } from '../../fuse/errno.js'
 import { ErrnoError } from './errno.js'
 
 const OPEN_MAX = 64
-const EIO = -5
 
 export class PackFiles {
   readonly #pathOf: (pack: number) => string

@@ -1,14 +1,7 @@
 // What the engine needs of the store, so that tests can give it less. lib/store's StoreReader and JournalWriter fit.
 
 import type { ChunkId, DId, RId } from '../../model/types.js'
-import type {
-  DocumentRecord,
-  EntryRecord,
-  InodeRecord,
-  LiveContent,
-  Lsn,
-  SpoolRecord,
-} from '../../store/records.js'
+import type { DocumentRecord, EntryRecord, InodeRecord, LiveContent, Lsn, SpoolRecord } from '../../store/records.js'
 
 /** Durable state: everything folded up to `committed`, as of the last `refresh()` or later. */
 export interface DurableState {
@@ -21,6 +14,8 @@ export interface DurableState {
   spool(id: number): SpoolRecord | undefined
   chunk(id: ChunkId): { pack: number; offset: number; length: number } | undefined
   isUnsealed(folder: number): boolean
+  /** Folders whose entries are newer than their revision; few. */
+  unsealed(): number[]
   readonly nextIno: number
   readonly nextSpool: number
 }

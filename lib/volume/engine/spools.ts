@@ -3,6 +3,7 @@
 // Never hashes, never removes a file that the journal names: the committer does, once it reads `spool-gone`.
 
 import fs from 'node:fs'
+import { EIO } from '../../fuse/errno.js'
 import type { Content } from '../../model/types.js'
 import type { LiveContent } from '../../store/records.js'
 import { ErrnoError } from './errno.js'
@@ -26,8 +27,6 @@ export interface Spool {
   /** Monotonic milliseconds at which it was opened. */
   since: number
 }
-
-const EIO = -5
 
 export class SpoolFiles {
   readonly #durable: DurableState

@@ -8,6 +8,9 @@ import { type Inode, SavedInode } from './inode.js'
 import type { LiveState } from './live-state.js'
 import type { Journal, Progress } from './ports.js'
 
+/** Undo slots kept for the next operation. */
+const SAVED_MAX = 256
+
 interface EntryChange {
   folder: Folder
   key: string
@@ -24,6 +27,7 @@ export class Transaction {
   #closed: boolean[] = []
   #added: Inode[] = []
   readonly #saved: SavedInode[] = []
+  #number = 1
   #entries: EntryChange[] = []
   #records: (() => void)[] = []
 
@@ -35,10 +39,10 @@ export class Transaction {
 
   /** Before the first change of an inode in this operation; its after-image goes into the frame. */
   touch(inode: Inode): void {
-    const inodes = this.#inodes
-    for (let i = 0; i < inodes.length; i++) if (inodes[i] === inode) return
-    const at = inodes.length
-    inodes.push(inode)
+    if (inode.frame === this.#number) return
+    inode.frame = this.#number
+    const at = this.#inodes.length
+    this.#inodes.push(inode)
     this.#closed.push(false)
     if (this.#saved.length === at) this.#saved.push(new SavedInode())
     this.#saved[at].save(inode)
@@ -114,7 +118,9 @@ export class Transaction {
   }
 
   #end(): void {
+    this.#number++
     for (let i = 0; i < this.#inodes.length; i++) this.#saved[i].clear()
+    if (this.#saved.length > SAVED_MAX) this.#saved.length = SAVED_MAX
     if (this.#inodes.length > 0) {
       this.#inodes = []
       this.#closed = []

@@ -3,6 +3,7 @@
 
 import { E2BIG, EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, ERANGE } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
+import { keyOf } from './folders.js'
 import type { Inode } from './inode.js'
 
 const NAME_MAX = 255
@@ -31,7 +32,7 @@ export function list(inode: Inode, privileged: boolean): Buffer {
 
 /** The attributes with one set, or an errno. */
 export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): Inode['xattrs'] | Errno {
-  const text = name.latin1Slice()
+  const text = keyOf(name)
   const space = SPACES.find((s) => text.startsWith(s))
   if (space === undefined) return EOPNOTSUPP
   if (name.length > NAME_MAX || name.length === space.length) return ERANGE

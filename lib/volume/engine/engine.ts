@@ -1,0 +1,248 @@
+// A volume's live state and everything that works on it, put together: the FileSystem for the driver, what sync and the API ask,
+// and the housekeeping between operations. Owns the parts; runs in the volume thread, never waits for another one.
+
+import fs from 'node:fs'
+import type { FileSystem } from '../../fuse/file-system.js'
+import { PENDING } from '../../fuse/file-system.js'
+import type { Content } from '../../model/types.js'
+import type { Lsn } from '../../store/records.js'
+import { Applier } from './apply.js'
+import { AttributeChanges } from './attributes.js'
+import { Contents } from './contents.js'
+import { Directories } from './directories.js'
+import { FileData, type Sealed } from './file-data.js'
+import { FileOperations } from './file-operations.js'
+import { VolumeFileSystem } from './file-system.js'
+import { AppliedHeads } from './heads.js'
+import { Identity } from './identity.js'
+import type { Inode } from './inode.js'
+import { ChunkFinder } from './leaf-cache.js'
+import { LiveState, type LiveStateInit } from './live-state.js'
+import type { EngineStatus, OpenHandle } from './messages.js'
+import { Namespace } from './namespace.js'
+import { OpenFiles } from './open-files.js'
+import { PackFiles } from './pack-files.js'
+import type { DurableState, Journal, Progress } from './ports.js'
+import { type Spool, SpoolFiles } from './spools.js'
+import { Transaction } from './transaction.js'
+import { TreeReads } from './tree-reads.js'
+import { type TimeSource, WallClock } from './wall-clock.js'
+
+/** A handle counts as open for longer than a moment after this. Milliseconds. */
+export const MOMENT = 50
+/** Handles reported at most. */
+const REPORTED_MAX = 1000
+
+/** What has to be synced, by descriptors of this process. */
+export interface SyncWork {
+  fds: number[]
+  directory?: string
+}
+
+export interface EngineComponents {
+  durable: DurableState
+  journal: Journal
+  progress: Progress
+  time?: TimeSource
+  packPath: (pack: number) => string
+  spoolPath: (spool: number) => string
+  onSealed?: (sealed: Sealed) => void
+  /** Syncs elsewhere and answers the request then; false: it cannot, and is done in place. */
+  onSync?: (work: SyncWork) => boolean
+  /** After some dozens of operations, e.g. to see how long the journal is. */
+  onTidy?: () => void
+  report?: (text: string) => void
+}
+
+export interface EngineInit extends LiveStateInit {
+  /** The volume's directory. */
+  directory: string
+  generation?: number
+  cacheBytes?: number
+}
+
+export class Engine {
+  readonly fileSystem: FileSystem
+  readonly applier: Applier
+  readonly reads: TreeReads
+  readonly state: LiveState
+  readonly #c: EngineComponents
+  readonly #open: OpenFiles
+  readonly #spools: SpoolFiles
+  readonly #packs: PackFiles
+  readonly #contents: Contents
+  readonly #data: FileData
+  readonly #files: FileOperations
+  readonly #transaction: Transaction
+  readonly #clock: WallClock
+  #lastErrors = 0
+
+  constructor(components: EngineComponents, init: EngineInit) {
+    this.#c = components
+    const { durable, journal, progress, report = () => {} } = components
+    const clock = new WallClock(components.time)
+    const state = new LiveState({ durable, progress, onEvict: (inode) => this.#contents.forget(inode) }, init)
+    const transaction = new Transaction({ state, journal, progress })
+    const packs = new PackFiles({ pathOf: components.packPath })
+    const spools = new SpoolFiles({ durable, pathOf: components.spoolPath })
+    const finder = new ChunkFinder({ durable, packs })
+    const contents = new Contents({ durable, progress, journal, packs, finder, spools }, init)
+    const onSealed = components.onSealed ?? (() => {})
+    const data = new FileData({ state, journal, progress, transaction, clock, contents, spools, onSealed })
+    const identity = new Identity({ state, durable })
+    const namespace = new Namespace({ state, transaction, clock, identity, data, spools })
+    const attributes = new AttributeChanges({ state, transaction, clock, data })
+    const open = new OpenFiles(init)
+    const files = new FileOperations({ state, open, data, namespace, attributes, transaction, clock })
+    const heads = new AppliedHeads({ state, durable })
+    this.state = state
+    this.#open = open
+    this.#spools = spools
+    this.#packs = packs
+    this.#contents = contents
+    this.#data = data
+    this.#files = files
+    this.#transaction = transaction
+    this.#clock = clock
+    this.reads = new TreeReads({ state })
+    this.applier = new Applier({ state, durable, identity, heads, contents, transaction, journal, clock, data, report })
+    this.fileSystem = new VolumeFileSystem({
+      ...{ directory: init.directory, state, namespace, files, attributes, contents, open, transaction, clock },
+      directories: new Directories({ state }),
+      sync: (inode) => this.#sync(inode),
+      tidy: () => this.tidy(),
+      onError: (error) => this.#onError(error),
+    })
+  }
+
+  #onError(error: unknown): void {
+    // A full disk fails every operation: the first few are enough to know.
+    if (this.#lastErrors++ < 100) this.#c.report?.(`An operation failed: ${(error as Error)?.stack ?? error}`)
+  }
+
+  #sync(inode: Inode | undefined): number | typeof PENDING {
+    const { fds, directory } = this.#c.journal.sync()
+    this.#c.progress.journalEnd(this.#c.journal.written)
+    if (inode?.working?.kind === 'spool') fds.push(inode.working.spool.fd)
+    else if (inode?.content.kind === 'spool') fds.push(this.#spools.get(inode.content.spool).fd)
+    if (this.#c.onSync?.(directory ? { fds, directory } : { fds })) return PENDING
+    for (const fd of fds) fs.fdatasyncSync(fd)
+    if (directory) syncDirectory(directory)
+    return 0
+  }
+
+  /** Housekeeping between operations: memory within bounds, the journal in segments. */
+  tidy(): void {
+    this.state.tidy()
+    if (this.#c.journal.needsRotation) this.#rotate()
+    this.#c.onTidy?.()
+  }
+
+  #rotate(): void {
+    const { journal, progress } = this.#c
+    try {
+      journal.rotate()
+      this.#data.journalAgain()
+      journal.release(progress.committed())
+    } catch (error) {
+      // It goes on in the old segment; tried again later.
+      this.#onError(error)
+    }
+  }
+
+  /** Nobody asks for anything now: what may wait is written. */
+  idle(): void {
+    const { journal, progress } = this.#c
+    try {
+      this.#files.closeAgain()
+      journal.flushDeferred()
+    } catch (error) {
+      this.#transaction.rollback()
+      this.#onError(error)
+    }
+    progress.journalEnd(journal.written)
+    this.state.refresh()
+    this.state.tidy()
+  }
+
+  /** Everything acknowledged is in the journal's file; answers where it ends. */
+  flush(): Lsn {
+    this.#c.journal.flushDeferred()
+    this.#c.progress.journalEnd(this.#c.journal.written)
+    return this.#c.journal.written
+  }
+
+  /** The content of a closed spool is in packs now. */
+  spoolCommitted(id: number, content: Content): void {
+    this.state.refresh()
+    const spool = this.#spools.peek(id) ?? this.#loaded(id)
+    if (!spool) return
+    spool.state = 'committed'
+    spool.content = content
+    const inode = this.state.peek(spool.ino)
+    if (inode?.content.kind === 'spool' && inode.content.spool === id) inode.content = { kind: 'committed', content }
+    this.#dropIfUnused(spool)
+  }
+
+  #loaded(id: number): Spool | undefined {
+    return this.#c.durable.spool(id) && this.#spools.get(id)
+  }
+
+  #dropIfUnused(spool: Spool): void {
+    let at: Spool | undefined = spool
+    while (at && at.state === 'committed' && at.dependents === 0) {
+      const { id } = at
+      this.#transaction.record(() => this.#c.journal.spoolGone(id))
+      this.#transaction.commit({ defer: true })
+      at = this.#spools.drop(at)
+    }
+  }
+
+  /** Handles that are open for writing for more than a moment, or spooled. */
+  handles(): OpenHandle[] {
+    const now = this.#clock.monotonic()
+    const found: OpenHandle[] = []
+    for (const { id, inode, writable, since } of this.#open.all()) {
+      if (!writable || found.length >= REPORTED_MAX) continue
+      const spool = inode.working?.kind === 'spool' ? inode.working.spool.id : undefined
+      if (now - since < MOMENT && spool === undefined) continue
+      const { ino, size, working } = inode
+      found.push({ handle: id, ino, size, dirty: working !== undefined, ...(spool === undefined ? {} : { spool }) })
+    }
+    return found
+  }
+
+  /** Grows with every change of what is open for writing. */
+  get changes(): number {
+    return this.#open.changes
+  }
+
+  status(): EngineStatus {
+    const { journal, progress } = this.#c
+    return {
+      inodes: this.state.inodesInMemory,
+      entries: this.state.folders.count,
+      handles: this.#open.size,
+      cachedBytes: this.#contents.cachedBytes,
+      end: journal.end,
+      committed: progress.committed(),
+      open: this.handles().map((handle) => ({ ...handle, path: this.reads.path(handle.ino) })),
+    }
+  }
+
+  close(): void {
+    this.#c.journal.close()
+    this.#c.progress.journalEnd(this.#c.journal.written)
+    this.#spools.close()
+    this.#packs.close()
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, 'r')
+  try {
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}

@@ -1,0 +1,71 @@
+// The few numbers shared with the committer. Owns nothing; writes what the volume thread writes of them. Wakes the committer when
+// it sleeps: through the main thread, once, and never waits for it.
+
+import {
+  type Lsn,
+  PROGRESS_ASLEEP,
+  PROGRESS_BUSY,
+  PROGRESS_COMMITTED,
+  PROGRESS_JOURNAL_END,
+} from '../../store/records.js'
+import type { Progress } from './ports.js'
+
+/** More than this without being folded: operations are slowed down. */
+const BACKLOG_BYTES = 256 << 20
+/** Waits in steps, at most this long altogether before requests get a turn. Milliseconds. */
+const STEP = 20
+const WAIT_MAX = 1000
+
+export class SharedProgress implements Progress {
+  readonly #slots: BigInt64Array
+  readonly #wake: () => void
+  readonly #report: (text: string) => void
+  #end: Lsn = -1
+  #busy = false
+  #slow = false
+
+  constructor(components: { shared: SharedArrayBuffer; wake: () => void; report: (text: string) => void }) {
+    this.#slots = new BigInt64Array(components.shared)
+    this.#wake = components.wake
+    this.#report = components.report
+  }
+
+  committed(): Lsn {
+    return Number(Atomics.load(this.#slots, PROGRESS_COMMITTED))
+  }
+
+  journalEnd(lsn: Lsn): void {
+    if (lsn === this.#end) return
+    this.#end = lsn
+    Atomics.store(this.#slots, PROGRESS_JOURNAL_END, BigInt(lsn))
+    if (!this.#busy) {
+      this.#busy = true
+      Atomics.store(this.#slots, PROGRESS_BUSY, 1n)
+    }
+    if (Atomics.load(this.#slots, PROGRESS_ASLEEP) === 0n) return
+    if (Atomics.exchange(this.#slots, PROGRESS_ASLEEP, 0n) === 1n) this.#wake()
+  }
+
+  /** Nobody asks for anything: the committer need not be considerate. */
+  idle(): void {
+    if (!this.#busy) return
+    this.#busy = false
+    Atomics.store(this.#slots, PROGRESS_BUSY, 0n)
+  }
+
+  /** Waits a little if the committer is far behind. Never for ever: it may be down. */
+  throttle(): void {
+    let committed = this.committed()
+    if (this.#end - committed < BACKLOG_BYTES) {
+      this.#slow = false
+      return
+    }
+    if (!this.#slow) this.#report(`The journal is ${(this.#end - committed) >> 20} MiB ahead: changes are slowed down`)
+    this.#slow = true
+    this.idle()
+    for (let waited = 0; waited < WAIT_MAX && this.#end - committed >= BACKLOG_BYTES; waited += STEP) {
+      Atomics.wait(this.#slots, PROGRESS_COMMITTED, BigInt(committed), STEP)
+      committed = this.committed()
+    }
+  }
+}
