@@ -209,7 +209,7 @@ export class Services implements NodeServices {
 
   #peers(): PeerInfo[] {
     const { peers, sessions, volumes } = this.#parts
-    const summaries = new Map(peers.links.summaries().map((summary) => [summary.id, summary]))
+    const summaries = new Map(peers.links.summaries().map((summary) => [summary.peer, summary]))
     const joined = new Set(volumes.list().map(({ volume }) => hex(volume.root)))
     return peers.trust.list().map((device): PeerInfo => {
       const summary = summaries.get(device.id)

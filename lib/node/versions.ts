@@ -3,7 +3,8 @@
 
 import { ServiceError, type VersionInfo } from '../api/services.js'
 import { equal, hex } from '../model/bytes.js'
-import { clockTime, compare } from '../model/index.js'
+import { clockTime } from '../model/clock.js'
+import { logOf } from '../model/history.js'
 import { FLAG_CONFLICT, PART_CONTENT, PART_ENTRIES, type Revision, type RId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 
@@ -13,23 +14,10 @@ const SHORT = 8
 /** Revisions of a history, newest first (a child always before its parents, otherwise by clock). At most `limit`. */
 export function history(volume: Volume, head: RId, limit: number): { rid: RId; revision: Revision }[] {
   const listed: { rid: RId; revision: Revision }[] = []
-  const seen = new Set<string>()
-  const open: { rid: RId; revision: Revision }[] = []
-  const add = (rid: RId) => {
-    const key = hex(rid)
-    if (seen.has(key)) return
-    seen.add(key)
+  for (const rid of logOf([head], (rid) => volume.revision(rid))) {
+    if (listed.length >= limit) break
     const revision = volume.revision(rid)
-    if (revision) open.push({ rid, revision })
-  }
-  add(head)
-  while (open.length && listed.length < limit) {
-    let newest = 0
-    for (let i = 1; i < open.length; i++)
-      if (compare(open[i].revision.clock, open[newest].revision.clock) > 0) newest = i
-    const [next] = open.splice(newest, 1)
-    listed.push(next)
-    for (const parent of next.revision.parents) add(parent)
+    if (revision) listed.push({ rid, revision })
   }
   return listed
 }
