@@ -4,6 +4,7 @@
 import { compare, equal, hex } from './bytes.js'
 import { buildContent, chunkBytes, leaves, rootOf } from './content-tree.js'
 import { InvalidFolderError, NotCanonicalError } from './errors.js'
+import { decodeFolderEntries } from './folder-entry.js'
 import {
   applyChanges,
   cutEntries,
@@ -12,8 +13,7 @@ import {
   encodeFolder,
   folderChunk,
   isCut,
-} from './folder.js'
-import { decodeFolderEntries } from './folder-entry.js'
+} from './folder-part.js'
 import {
   type Chunk,
   type ChunkRef,

@@ -1,6 +1,8 @@
 // Metadata values: their rules, and what they look like as protobuf messages. Owns the bounds of metadata.
 
-import type { peerdrive } from '../../proto/gen/model.js'
+// First: see there.
+import './protobuf-numbers.js'
+import { peerdrive } from '../../proto/gen/model.js'
 import { compareText } from './bytes.js'
 import { InvalidRevisionError } from './errors.js'
 import { isDId, isRId } from './ids.js'
@@ -134,4 +136,9 @@ export function fieldsOf(messages: FieldMessage[] | null | undefined): Map<strin
   const fields = new Map<string, MetadataValue>()
   for (const { key, value } of messages ?? []) fields.set(key ?? '', metadataValueOf(value))
   return fields
+}
+
+/** Bytes that are equal exactly if the values are: for comparing. */
+export function encodeMetadata(value: MetadataValue): Uint8Array {
+  return peerdrive.model.MetadataValue.encode(valueMessage(value)).finish()
 }
