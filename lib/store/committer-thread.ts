@@ -6,6 +6,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import type { DId } from '../model/types.js'
+import { Batch } from './batch.js'
 import { Committer } from './committer.js'
 import { VolumeLayout } from './layout.js'
 import { PROGRESS_JOURNAL_END } from './records.js'
@@ -20,6 +21,11 @@ export interface CommitterThreadInit {
   /** Of PROGRESS_SLOTS BigInt64: lib/store/records.ts. */
   progress: SharedArrayBuffer
   lazyMs?: number
+  /**
+   * The committer before this one died, and the volume thread did not: what is open is that thread's business, so nothing
+   * is settled or cleared away; folding goes on where it was. Default: recover, with nobody else at the volume.
+   */
+  resume?: boolean
 }
 
 export interface CommitterMethods {
@@ -47,7 +53,7 @@ function start(init: CommitterThreadInit): void {
   }
   const reader = StoreReader.open(layout.db)
   const components = { layout, reader, now: Date.now, monotonic: () => performance.now(), report }
-  const { batch, end } = recover(components, init)
+  const { batch, end } = init.resume ? resumed(new Batch(components, init)) : recover(components, init)
   const progress = new BigInt64Array(init.progress)
   Atomics.store(progress, PROGRESS_JOURNAL_END, BigInt(end))
   const committer = new Committer({ ...components, progress, batch }, init)
@@ -57,6 +63,8 @@ function start(init: CommitterThreadInit): void {
   port.postMessage({ ready: { end, reports } })
   committer.wake()
 }
+
+const resumed = (batch: Batch) => ({ batch, end: batch.position })
 
 function serve(committer: Committer, { id, method, args = [] }: CommitterRequest): void {
   if (method === 'wake') return committer.wake()
