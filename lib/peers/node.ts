@@ -7,7 +7,7 @@ import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { announcedAddresses } from './addresses.js'
 import type { DeviceId } from './device-id.js'
@@ -35,6 +35,7 @@ export class Node {
   readonly libp2p: Libp2p
   readonly #trust: Trust
   readonly #gate: Gate
+  readonly #dialling = new Map<DeviceId, Promise<unknown>>()
 
   private constructor(libp2p: Libp2p, components: NodeComponents) {
     this.libp2p = libp2p
@@ -104,14 +105,27 @@ export class Node {
     if (!this.#mayDial(id)) throw new NotPairedError(`${id} is not a paired device.`)
     const targets = addresses.map((address) => multiaddr(`${address}/p2p/${id}`))
     if (targets.length === 0) throw new DeviceUnreachableError(`No address of device ${id} is known.`)
-    const timeout = AbortSignal.timeout(DIAL_TIMEOUT)
     try {
-      return await this.libp2p.dial(targets, {
-        force: true,
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      })
+      return await this.#inTurn(id, () => this.#dialNow(targets, signal))
     } catch (error) {
       throw dialError(id, addresses, asError(error))
+    }
+  }
+
+  #dialNow(targets: Multiaddr[], signal?: AbortSignal): Promise<Connection> {
+    const timeout = AbortSignal.timeout(DIAL_TIMEOUT)
+    return this.libp2p.dial(targets, { force: true, signal: signal ? AbortSignal.any([signal, timeout]) : timeout })
+  }
+
+  /** libp2p gives one connection to all who dial a device at the same time; each of them thinks it is theirs to close. */
+  async #inTurn<T>(id: DeviceId, dial: () => Promise<T>): Promise<T> {
+    const before = this.#dialling.get(id) ?? Promise.resolve()
+    const mine = before.then(dial, dial)
+    this.#dialling.set(id, mine)
+    try {
+      return await mine
+    } finally {
+      if (this.#dialling.get(id) === mine) this.#dialling.delete(id)
     }
   }
 
