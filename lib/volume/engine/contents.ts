@@ -8,6 +8,7 @@ import type { Inode } from './inode.js'
 import { type ChunkFinder, LeafCache, type Piece } from './leaf-cache.js'
 import type { PackFiles } from './pack-files.js'
 import type { DurableState, Journal, Progress } from './ports.js'
+import { allocate } from './slab.js'
 import type { Spool, SpoolFiles } from './spools.js'
 
 const CACHE_BYTES = 64 << 20
@@ -101,7 +102,7 @@ export class Contents {
 
   /** The first `size` bytes in a new buffer. For small ones. */
   load(inode: Inode, size: number): Buffer {
-    const bytes = Buffer.allocUnsafe(size)
+    const bytes = allocate(size)
     if (size > 0) this.read(inode, 0, bytes, size)
     return bytes
   }

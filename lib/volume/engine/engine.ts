@@ -76,6 +76,8 @@ export class Engine {
   readonly #transaction: Transaction
   readonly #clock: WallClock
   #lastErrors = 0
+  /** Not before the journal is this long. */
+  #rotateAt: Lsn = 0
 
   constructor(components: EngineComponents, init: EngineInit) {
     this.#c = components
@@ -134,7 +136,7 @@ export class Engine {
   /** Housekeeping between operations: memory within bounds, the journal in segments. */
   tidy(): void {
     this.state.tidy()
-    if (this.#c.journal.needsRotation) this.#rotate()
+    if (this.#c.journal.needsRotation && this.#c.journal.end >= this.#rotateAt) this.#rotate()
     this.#c.onTidy?.()
   }
 
@@ -142,7 +144,10 @@ export class Engine {
     const { journal, progress } = this.#c
     try {
       journal.rotate()
+      const begin = journal.end
       this.#data.journalAgain()
+      // What is written again each time must not become most of what is written.
+      this.#rotateAt = journal.end + 4 * (journal.end - begin)
       journal.release(progress.committed())
     } catch (error) {
       // It goes on in the old segment; tried again later.

@@ -21,6 +21,7 @@ import { SMALL_MAX, SmallCopy, SpoolCopy } from './working-copy.js'
 
 /** Content up to this size goes into the inode's record when it is closed. */
 const BYTES_MAX = 512
+const EMPTY = Buffer.alloc(0)
 const ZEROS = Buffer.alloc(SMALL_MAX)
 
 export interface Sealed {
@@ -141,7 +142,7 @@ export class FileData {
 
   /** A working copy in memory with the closed content. Not the inode's before it was changed. */
   #begin(inode: Inode): SmallCopy {
-    return new SmallCopy(inode.size === 0 ? Buffer.allocUnsafe(0) : this.#c.contents.load(inode, inode.size))
+    return new SmallCopy(inode.size === 0 ? EMPTY : this.#c.contents.load(inode, inode.size))
   }
 
   #adopt(inode: Inode, working: SmallCopy | SpoolCopy): void {

@@ -86,15 +86,17 @@ export class Transaction {
     const journal = this.#journal
     journal.begin()
     for (const write of this.#records) write()
+    let gone = false
     for (let i = 0; i < this.#inodes.length; i++) {
       const inode = this.#inodes[i]
-      if (inode.gone) journal.inodeGone(inode.ino)
-      else journal.inode(inode, this.#closed[i])
+      if (!inode.gone) journal.inode(inode, this.#closed[i])
+      else gone = true
     }
     for (const { folder, key, name, after } of this.#entries) {
       if (after.ino === 0) journal.entryGone(folder.ino, name ?? nameOf(key))
       else journal.entry(folder.ino, name ?? nameOf(key), after)
     }
+    if (gone) for (const inode of this.#inodes) if (inode.gone) journal.inodeGone(inode.ino)
     const lsn = options.defer ? journal.defer() : journal.commitFrame(options.urgent)
     for (const inode of this.#inodes) {
       inode.dirtyLsn = lsn

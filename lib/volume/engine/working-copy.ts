@@ -3,6 +3,7 @@
 
 import fs from 'node:fs'
 import type { Lsn } from '../../store/records.js'
+import { allocate } from './slab.js'
 import type { Spool } from './spools.js'
 
 /** Largest content kept in memory. */
@@ -26,7 +27,7 @@ export class SmallCopy {
   /** Room for `size` bytes, the first `used` of them kept. */
   room(size: number, used: number): void {
     if (size <= this.buffer.length) return
-    const grown = Buffer.allocUnsafe(Math.min(SMALL_MAX, Math.max(size, this.buffer.length * 2)))
+    const grown = allocate(Math.min(SMALL_MAX, Math.max(size, this.buffer.length * 2)))
     this.buffer.copy(grown, 0, 0, used)
     this.buffer = grown
   }
