@@ -4,10 +4,10 @@
 
 import { equal, hex } from '../model/bytes.js'
 import { encodeRevision } from '../model/codec.js'
-import { relationOf } from '../model/history.js'
 import { mergeHeads } from '../model/merge.js'
 import type { DId, RId } from '../model/types.js'
 import type { ApplyResult, HeadChange, Volume } from '../volume/contract.js'
+import { standingOf } from './standing.js'
 
 export interface Wanted {
   document: DId
@@ -65,12 +65,9 @@ export class Reconciler {
     const ours = told ?? volume.head(document)?.head
     if (!ours) return { document, head }
     if (equal(ours, head)) return undefined
-    const parentsOf = (rid: RId): RId[] | undefined => volume.revision(rid)?.parents
-    // The usual case, without walking any graph: the peer went on from what we have.
-    if (parentsOf(head)?.some((parent) => equal(parent, ours))) return { document, expected: ours, head }
-    const relation = relationOf(ours, head, parentsOf)
-    if (relation === 'ahead' || relation === 'equal') return undefined
-    if (relation === 'behind') return { document, expected: ours, head }
+    const standing = standingOf(ours, head, (rid) => volume.revision(rid))
+    if (standing === 'nothing') return undefined
+    if (standing === 'forward') return { document, expected: ours, head }
     return { document, expected: ours, head: await this.#merge(ours, head) }
   }
 
