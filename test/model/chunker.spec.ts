@@ -20,8 +20,8 @@ const refsOf = (bytes: Uint8Array): ChunkRef[] => {
 const contents: [string, Uint8Array][] = [
   ['random', noise(3_000_000)],
   ['zeros', new Uint8Array(1_000_000)],
-  ['repeating', new Uint8Array(1_500_000).map((_, i) => noise(5000)[i % 5000])],
-  ['mixed', new Uint8Array([...noise(400_000, 3), ...new Uint8Array(600_000), ...noise(400_000, 4)])],
+  ['repeating', concat(new Array(300).fill(noise(5000)))],
+  ['mixed', concat([noise(400_000, 3), new Uint8Array(600_000), noise(400_000, 4)])],
   ['empty', new Uint8Array(0)],
   ['one byte', new Uint8Array(1)],
   ['exactly the minimum', noise(CHUNK_MIN)],
@@ -90,7 +90,7 @@ describe('chunker', () => {
 })
 
 describe('rechunk', () => {
-  const base = new Uint8Array([...noise(700_000, 5), ...new Uint8Array(500_000), ...noise(600_000, 6)])
+  const base = concat([noise(700_000, 5), new Uint8Array(500_000), noise(600_000, 6)])
   const old = refsOf(base)
 
   /** Applies the writes to the base, cut or extended to `size`; tells what changed. */
@@ -151,6 +151,20 @@ describe('rechunk', () => {
     const { chunks, read } = run(one.bytes, one.changed)
     assert.ok(chunks.filter((chunk) => chunk.bytes).length <= 3)
     assert.ok(read() <= 4 * CHUNK_MAX, `${read()} bytes`)
+  })
+
+  it('sees a change of the first and of the last byte of a chunk', () => {
+    for (const boundary of boundaries(old).filter((_, i) => i % 3 === 0)) {
+      for (const offset of [boundary - 1, boundary]) {
+        const bytes = base.slice()
+        bytes[offset] ^= 1
+        const ids = run(bytes, [{ offset, length: 1 }]).chunks.map((chunk) => hex(chunk.id ?? hashOf(chunk.bytes)))
+        assert.deepEqual(
+          ids,
+          refsOf(bytes).map(({ id }) => hex(id)),
+        )
+      }
+    }
   })
 
   it('reads the tail when something is appended', () => {
