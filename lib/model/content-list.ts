@@ -2,6 +2,7 @@
 // and where a sequence of entries is cut into lists; knows nothing of what is below.
 
 import { InvalidContentError, NotCanonicalError } from './errors.js'
+import { SHA_256 } from './hash.js'
 import { isHash } from './ids.js'
 import { type ChunkRef, HASH_BYTES } from './types.js'
 
@@ -29,32 +30,37 @@ export function encodeList(entries: readonly ChunkRef[]): Uint8Array {
   return bytes
 }
 
+/** An entry and where its bytes begin below the list. */
+export interface ListEntry extends ChunkRef {
+  offset: number
+}
+
+function notCanonical(reason: string): NotCanonicalError {
+  return new NotCanonicalError('a chunk list', reason)
+}
+
 /**
- * The entries of a list; their ids are views of `bytes`. `size`: what they have to add up to.
+ * The entries of a list that cover bytes [from, to) below it (all without); their ids are views of `bytes`. All of it is
+ * checked. `size`: what its entries have to add up to.
  * Throws NotCanonicalError if it is no list of 1 to LIST_MAX entries, InvalidContentError if the sizes do not add up.
  */
-export function decodeList(bytes: Uint8Array, size?: number): ChunkRef[] {
+export function decodeList(bytes: Uint8Array, size?: number, from = 0, to = Number.POSITIVE_INFINITY): ListEntry[] {
   const count = bytes.length / LIST_ENTRY
-  if (!Number.isInteger(count) || count < 1 || count > LIST_MAX) {
-    throw new NotCanonicalError('a chunk list', `${bytes.length} bytes`)
-  }
+  if (!Number.isInteger(count) || count < 1 || count > LIST_MAX) throw notCanonical(`${bytes.length} bytes`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const entries: ChunkRef[] = new Array(count)
-  let sum = 0
-  for (let i = 0; i < count; i++) {
-    const at = i * LIST_ENTRY
-    const entry = {
-      id: bytes.subarray(at, at + HASH_BYTES),
-      size: view.getUint32(at + HASH_BYTES) * 0x1_0000_0000 + view.getUint32(at + HASH_BYTES + 4),
-    }
-    if (!isHash(entry.id)) throw new NotCanonicalError('a chunk list', 'an id that is not a hash')
-    if (entry.size === 0) throw new NotCanonicalError('a chunk list', 'an entry without bytes')
-    sum += entry.size
-    if (!Number.isSafeInteger(sum)) throw new NotCanonicalError('a chunk list', 'sizes beyond 2^53 - 1')
-    entries[i] = entry
+  const entries: ListEntry[] = []
+  let offset = 0
+  for (let at = 0; at < bytes.length; at += LIST_ENTRY) {
+    const length = view.getUint32(at + HASH_BYTES) * 0x1_0000_0000 + view.getUint32(at + HASH_BYTES + 4)
+    const end = offset + length
+    if (bytes[at] !== SHA_256) throw notCanonical('an id that is not a hash')
+    if (length === 0) throw notCanonical('an entry without bytes')
+    if (end > Number.MAX_SAFE_INTEGER) throw notCanonical('sizes beyond 2^53 - 1')
+    if (end > from && offset < to) entries.push({ id: bytes.subarray(at, at + HASH_BYTES), size: length, offset })
+    offset = end
   }
-  if (size !== undefined && sum !== size) {
-    throw new InvalidContentError(`a list of ${sum} bytes where ${size} should be`)
+  if (size !== undefined && offset !== size) {
+    throw new InvalidContentError(`a list of ${offset} bytes where ${size} should be`)
   }
   return entries
 }

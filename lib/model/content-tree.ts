@@ -97,9 +97,13 @@ export function rootOf(content: Content): TreeChunk | undefined {
 export function children(list: TreeChunk, source: ChunkSource): TreeChunk[] {
   const level = list.level - 1
   return decodeList(source(list.id), list.size).map(({ id, size }) => {
-    if (level === 0 && size > CHUNK_LIMIT) throw new InvalidContentError(`a data chunk of ${size} bytes`)
+    checkData(size, level)
     return { id, size, level }
   })
+}
+
+function checkData(size: number, level: number): void {
+  if (level === 0 && size > CHUNK_LIMIT) throw new InvalidContentError(`a data chunk of ${size} bytes`)
 }
 
 /**
@@ -108,20 +112,18 @@ export function children(list: TreeChunk, source: ChunkSource): TreeChunk[] {
  */
 export function* leaves(content: Content, source: ChunkSource, from = 0, to = content.size): Generator<Leaf> {
   const root = rootOf(content)
-  if (root && from < to) yield* leavesBelow(root, 0, source, from, to)
+  if (root && Math.max(from, 0) < Math.min(to, root.size)) yield* leavesBelow(root, 0, source, from, to)
 }
 
-function* leavesBelow(node: TreeChunk, offset: number, source: ChunkSource, from: number, to: number): Generator<Leaf> {
-  if (offset >= to || offset + node.size <= from) return
+function* leavesBelow(node: TreeChunk, start: number, source: ChunkSource, from: number, to: number): Generator<Leaf> {
   if (node.level === 0) {
-    yield { id: node.id, size: node.size, offset }
+    yield { id: node.id, size: node.size, offset: start }
     return
   }
-  let position = offset
-  for (const child of children(node, source)) {
-    if (position >= to) return
-    yield* leavesBelow(child, position, source, from, to)
-    position += child.size
+  const level = node.level - 1
+  for (const { id, size, offset } of decodeList(source(node.id), node.size, from - start, to - start)) {
+    checkData(size, level)
+    yield* leavesBelow({ id, size, level }, start + offset, source, from, to)
   }
 }
 
