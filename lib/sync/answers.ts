@@ -1,61 +1,110 @@
-// Answers to a peer's questions, from what the volume has. Reads only; what the volume does not have is left out, and the
-// peer finds out by what is missing. Answers are cut into frames of about ANSWER_BYTES, and sent no faster than they leave.
+// Answers to a peer's questions, from what the volume has. Reads only; what the volume does not have, or cannot read, is left
+// out, and the peer finds out by what is missing. Answers are cut into frames of about ANSWER_BYTES, and sent no faster than
+// they leave; one answer is MAX_ANSWER bytes at most, and what is beyond that is left out as well.
 
 import { hex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
-import { ANSWER_BYTES, ASK_DEPTH } from './limits.js'
-import type { Answer, Get } from './messages.js'
+import { ANSWER_BYTES, ANSWER_ITEMS, ASK_DEPTH, MAX_ANSWER } from './limits.js'
+import type { Answer, Change, Get } from './messages.js'
 
 /** Most revisions of one answer: bounds what a question may cost. */
 const MAX_REVISIONS = 4096
+/** Chunks read at the same time for one answer. */
+const READ_AHEAD = 8
 
 export async function answerQuestion(
   volume: Volume | undefined,
   get: Get,
   send: (answer: Answer) => Promise<void>,
 ): Promise<void> {
-  let part = emptyAnswer(get.id)
-  let size = 0
-  const add = async (list: 'revisions' | 'chunks', bytes: Uint8Array) => {
-    if (size > 0 && size + bytes.length > ANSWER_BYTES) {
-      await send(part)
-      part = emptyAnswer(get.id)
-      size = 0
-    }
-    part[list].push(bytes)
-    size += bytes.length
-  }
+  const frames = new Frames(get.id, send)
   if (volume) {
-    for (const bytes of ancestry(volume, get.revisions, Math.min(get.depth, ASK_DEPTH))) await add('revisions', bytes)
-    for (const chunk of get.chunks) {
-      if (volume.hasChunk(chunk)) await add('chunks', await volume.chunk(chunk))
-    }
+    for (const bytes of ancestry(volume, get)) if (!(await frames.add('revisions', bytes, bytes.length))) break
+    for await (const bytes of readChunks(volume, get.chunks)) await frames.add('chunks', bytes, bytes.length)
     for (const document of get.documents) {
       const head = volume.head(document)
-      if (head)
-        part.documents.push({ document, head: head.head, revision: volume.encoded(head.head) ?? new Uint8Array(0) })
+      if (!head) continue
+      const revision = volume.encoded(head.head) ?? new Uint8Array(0)
+      if (!(await frames.add('documents', { document, head: head.head, revision }, revision.length + 64))) break
     }
   }
-  part.done = true
-  await send(part)
+  await frames.end()
+}
+
+/** The frames of one answer, each sent when it is full. */
+class Frames {
+  #part: Answer
+  #size = 0
+  #items = 0
+  #total = 0
+
+  constructor(
+    private readonly id: number,
+    private readonly send: (answer: Answer) => Promise<void>,
+  ) {
+    this.#part = emptyAnswer(id)
+  }
+
+  /** False if the answer is full, and this is left out. */
+  async add(list: 'revisions' | 'chunks', item: Uint8Array, size: number): Promise<boolean>
+  async add(list: 'documents', item: Change, size: number): Promise<boolean>
+  async add(list: 'revisions' | 'chunks' | 'documents', item: Uint8Array | Change, size: number): Promise<boolean> {
+    if ((this.#total += size) > MAX_ANSWER) return false
+    if (this.#size > 0 && (this.#size + size > ANSWER_BYTES || this.#items >= ANSWER_ITEMS)) {
+      await this.send(this.#part)
+      this.#part = emptyAnswer(this.id)
+      this.#size = this.#items = 0
+    }
+    ;(this.#part[list] as (Uint8Array | Change)[]).push(item)
+    this.#size += size
+    this.#items++
+    return true
+  }
+
+  async end(): Promise<void> {
+    this.#part.done = true
+    await this.send(this.#part)
+  }
 }
 
 const emptyAnswer = (id: number): Answer => ({ id, done: false, revisions: [], chunks: [], documents: [] })
 
-/** The revisions and `depth` generations of their ancestors, nearest first, each once. */
-function* ancestry(volume: Volume, rids: Uint8Array[], depth: number): Generator<Uint8Array> {
-  const seen = new Set<string>()
-  let generation = rids
-  for (let age = 0; age <= depth && generation.length; age++) {
+/** The chunks that can be read, in order. */
+async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  const reading: Promise<Uint8Array | undefined>[] = []
+  let next = 0
+  while (next < ids.length || reading.length) {
+    while (next < ids.length && reading.length < READ_AHEAD) reading.push(readChunk(volume, ids[next++]))
+    const bytes = await reading.shift()
+    if (bytes) yield bytes
+  }
+}
+
+/** Undefined if it is missing or damaged: the volume reports that itself. */
+async function readChunk(volume: Volume, id: Uint8Array): Promise<Uint8Array | undefined> {
+  try {
+    return volume.hasChunk(id) ? await volume.chunk(id) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The revisions and `depth` generations of their ancestors, nearest first, each once; nothing that the asking volume has. */
+function* ancestry(volume: Volume, { revisions, have, depth }: Get): Generator<Uint8Array> {
+  const seen = new Set(have.map(hex))
+  let generation = revisions
+  let count = 0
+  for (let age = 0; age <= Math.min(depth, ASK_DEPTH) && generation.length; age++) {
     const parents: Uint8Array[] = []
     for (const rid of generation) {
       const key = hex(rid)
-      if (seen.has(key) || seen.size >= MAX_REVISIONS) continue
+      if (seen.has(key) || count >= MAX_REVISIONS) continue
       seen.add(key)
       const bytes = volume.encoded(rid)
       if (!bytes) continue
+      count++
       yield bytes
-      if (age < depth) parents.push(...(volume.revision(rid)?.parents ?? []))
+      parents.push(...(volume.revision(rid)?.parents ?? []))
     }
     generation = parents
   }

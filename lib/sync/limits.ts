@@ -1,11 +1,16 @@
 // Every bound of the sync protocol, with its reason. Sizes in bytes.
 
+import { REVISION_MAX } from '../model/revision-check.js'
+import { CHUNK_LIMIT } from '../model/types.js'
+
 /** Volumes offered over one link. */
 export const MAX_OFFERS = 256
 export const MAX_LABEL = 255
 /** A batch of changes is closed above this size, chunks included: large enough to fill a link, small enough to be acknowledged often. */
 export const BATCH_BYTES = 1 << 20
 export const BATCH_CHANGES = 1024
+/** Small chunks of one batch. */
+export const BATCH_CHUNKS = 4096
 /** Content up to this size travels with its change. */
 export const INLINE_CHUNK_BYTES = 64 << 10
 /** Batches sent but not acknowledged: enough to hide a round trip, and all a receiver ever has to hold. */
@@ -22,9 +27,18 @@ export const MAX_ANSWERING = 8
 export const ASK_DEPTH = 64
 /** One answer frame holds about this much. */
 export const ANSWER_BYTES = 1 << 20
-/** Largest chunk (a content tree's data chunks and lists are far smaller). */
-export const MAX_CHUNK = 1 << 20
-export const MAX_REVISION = 1 << 20
+/** Items of one answer frame. */
+export const ANSWER_ITEMS = 4096
+/** Bytes of all frames of one answer. What is left out is asked for again. */
+export const MAX_ANSWER = 32 << 20
+/** Questions of a peer that wait to be answered, of all its volume pairs together; more is a breach. */
+export const MAX_WAITING_QUESTIONS = 1024
+/** Fields of one message: bounds what decoding may cost. */
+export const MAX_FIELDS = 8192
+/** Heads of the peer that are remembered, so that they are not told to it again; per volume pair. */
+export const MAX_TOLD = 20_000
+export const MAX_CHUNK = CHUNK_LIMIT
+export const MAX_REVISION = REVISION_MAX
 /** How long an answer may take to begin or go on before the link is given up, ms. */
 export const ANSWER_TIMEOUT_MS = 60_000
 /** Documents that wait, per volume pair; beyond it the pair stops with a reason. */

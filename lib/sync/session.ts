@@ -7,7 +7,7 @@ import { hex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
 import { answerQuestion } from './answers.js'
 import { SyncInterruptedError, SyncProtocolError } from './errors.js'
-import { ANSWER_TIMEOUT_MS, MAX_ANSWERING } from './limits.js'
+import { ANSWER_TIMEOUT_MS, MAX_ANSWER, MAX_ANSWERING, MAX_ASKED, MAX_WAITING_QUESTIONS } from './limits.js'
 import {
   type Ack,
   type Answer,
@@ -52,10 +52,16 @@ export interface Question {
   depth?: number
   chunks?: Uint8Array[]
   documents?: Uint8Array[]
+  have?: Uint8Array[]
 }
 
 interface Open {
   answer: Answer
+  /** What may come still: an answer never has more than was asked for. */
+  chunks: number
+  documents: number
+  revisions: boolean
+  bytes: number
   resolve(answer: Answer): void
   reject(error: Error): void
   timer: NodeJS.Timeout
@@ -80,7 +86,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #questions = new Map<number, Open>()
   #lastQuestion = 0
   #answering = 0
-  readonly #waitingToAnswer: (() => void)[] = []
+  readonly #waitingToAnswer: Get[] = []
   #over?: Error
 
   constructor({ link, shared }: SessionComponents) {
@@ -109,6 +115,11 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#over !== undefined
   }
 
+  /** The peer broke the protocol, or the link is of no use any more. */
+  abort(error: Error): void {
+    this.#link.abort(error)
+  }
+
   sendOffers(offers: Offer[]): void {
     this.#send({ offers: { offers } })
   }
@@ -135,7 +146,10 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   /** Asks the peer; all its answer frames in one. Rejects with SyncInterruptedError. */
-  ask(root: Uint8Array, { revisions = [], depth = 0, chunks = [], documents = [] }: Question): Promise<Answer> {
+  ask(
+    root: Uint8Array,
+    { revisions = [], depth = 0, chunks = [], documents = [], have = [] }: Question,
+  ): Promise<Answer> {
     if (this.#over) return Promise.reject(this.#over)
     const id = ++this.#lastQuestion
     return new Promise((resolve, reject) => {
@@ -144,11 +158,12 @@ export class Session extends EventEmitter<SessionEvents> {
       const timer = setTimeout(late, ANSWER_TIMEOUT_MS)
       this.#questions.set(id, {
         answer: { id, done: false, revisions: [], chunks: [], documents: [] },
+        ...{ chunks: chunks.length, documents: documents.length, revisions: revisions.length > 0, bytes: 0 },
         resolve,
         reject,
         timer,
       })
-      this.#send({ get: { root, id, revisions, depth, chunks, documents } })
+      this.#send({ get: { root, id, revisions, depth, chunks, documents, have: have.slice(0, MAX_ASKED) } })
     })
   }
 
@@ -157,11 +172,11 @@ export class Session extends EventEmitter<SessionEvents> {
       const bytes = await channel.read()
       if (!bytes) return
       this.bytesIn += bytes.length
-      await this.#take(decodeFrame(bytes))
+      this.#take(decodeFrame(bytes))
     }
   }
 
-  async #take(frame: FrameBody): Promise<void> {
+  #take(frame: FrameBody): void {
     if (frame.offers) {
       this.offers = frame.offers.offers
       this.emit('offers', this.offers)
@@ -176,12 +191,13 @@ export class Session extends EventEmitter<SessionEvents> {
       if (follow?.number === frame.ack.number) follow.after = Math.max(follow.after, frame.ack.seq)
       this.#pairs.get(hex(frame.ack.root))?.onAck(frame.ack)
     } else if (frame.answer) this.#takeAnswer(frame.answer)
-    else if (frame.get) await this.#serve(frame.get)
+    else if (frame.get) this.#serve(frame.get)
   }
 
   #takeAnswer(part: Answer): void {
     const open = this.#questions.get(part.id)
     if (!open) throw new SyncProtocolError('An answer came in that nobody asked for.')
+    checkAnswer(open, part)
     open.timer.refresh()
     open.answer.revisions.push(...part.revisions)
     open.answer.chunks.push(...part.chunks)
@@ -192,19 +208,25 @@ export class Session extends EventEmitter<SessionEvents> {
     open.resolve(open.answer)
   }
 
-  /** Answers beside reading, but no more than a few at a time: reading stops until one is done. */
-  async #serve(get: Get): Promise<void> {
-    if (this.#answering >= MAX_ANSWERING) await new Promise<void>((resolve) => this.#waitingToAnswer.push(resolve))
+  /** Answers beside reading, no more than a few at a time. Reading never waits for it: two devices might wait for each other. */
+  #serve(get: Get): void {
+    if (this.#answering < MAX_ANSWERING) return void this.#answer(get)
+    if (this.#waitingToAnswer.length >= MAX_WAITING_QUESTIONS)
+      throw new SyncProtocolError('More questions came in than any device may have open.')
+    this.#waitingToAnswer.push(get)
+  }
+
+  async #answer(get: Get): Promise<void> {
     this.#answering++
     const send = (answer: Answer) => (get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer }))
-    answerQuestion(this.#shared(get.root), get, send)
-      .catch((error) => {
-        if (!this.#over) this.#link.abort(error as Error)
-      })
-      .finally(() => {
-        this.#answering--
-        this.#waitingToAnswer.shift()?.()
-      })
+    try {
+      await answerQuestion(this.#shared(get.root), get, send)
+    } catch (error) {
+      if (!this.#over) this.#link.abort(error as Error)
+    }
+    this.#answering--
+    const next = this.#over ? undefined : this.#waitingToAnswer.shift()
+    if (next) void this.#answer(next)
   }
 
   #send(body: FrameBody): void {
@@ -228,6 +250,16 @@ export class Session extends EventEmitter<SessionEvents> {
       reject(error)
     }
     this.#questions.clear()
-    for (const go of this.#waitingToAnswer.splice(0)) go()
+    this.#waitingToAnswer.length = 0
   }
+}
+
+/** Throws SyncProtocolError for what was not asked for. */
+function checkAnswer(open: Open, part: Answer): void {
+  const sizes = [...part.revisions, ...part.chunks, ...part.documents.map((change) => change.revision)]
+  open.bytes += sizes.reduce((sum, bytes) => sum + bytes.length, 0)
+  open.chunks -= part.chunks.length
+  open.documents -= part.documents.length
+  const tooMuch = open.chunks < 0 || open.documents < 0 || (part.revisions.length > 0 && !open.revisions)
+  if (tooMuch || open.bytes > MAX_ANSWER) throw new SyncProtocolError('An answer holds more than was asked for.')
 }
