@@ -9,8 +9,9 @@ import { interfacesSupervisor } from '../../supervisors/interfaces.js'
 import { CONNECTIONS, peersSupervisor } from '../../supervisors/peers.js'
 import { rootSupervisor } from '../../supervisors/root.js'
 import { SYNC, syncSupervisor } from '../../supervisors/sync.js'
-import { volumesSupervisor } from '../../supervisors/volumes.js'
-import { ActorSystem, type ChildSpec, type SupervisorMessage } from '../actors/index.js'
+import { volumeSupervisor } from '../../supervisors/volume.js'
+import { VOLUMES, volumesSupervisor } from '../../supervisors/volumes.js'
+import { ActorSystem, type ChildSpec, type SupervisorMessage, startChild, stopChild } from '../actors/index.js'
 import { ApiClient } from '../api/client.js'
 import { listenerSpec } from '../api/listener-actor.js'
 import { consoleSpec } from '../console/console-actor.js'
@@ -75,7 +76,19 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
   const sessions = new Map<string, Session>()
   const tellManager = (message: ManagerMessage) => void system.whereis<ManagerMessage>('manager')?.cast(message)
   const volumes = new VolumeList(
-    { system, author: peers.key.publicKey, report: (text) => log.info(text) },
+    {
+      author: peers.key.publicKey,
+      report: (text) => log.info(text),
+      supervise: volumeSupervisor,
+      async start(volume) {
+        const supervisor = system.whereis<SupervisorMessage>(VOLUMES)
+        if (supervisor) await startChild(supervisor, volumeSupervisor(volume))
+      },
+      async stop(volume) {
+        const supervisor = system.whereis<SupervisorMessage>(VOLUMES)
+        if (supervisor) await stopChild(supervisor, volume.key)
+      },
+    },
     { paths, config, driver: init.driver },
   )
   const services = new Services({
@@ -109,6 +122,7 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
   const urlFile = path.join(paths.runtime, 'console-url')
   const { promise: ended, resolve: end } = Promise.withResolvers<Error | undefined>()
   const stopOnce = once(async () => {
+    await volumes.unmount()
     await system.stop()
     await volumes.close()
     await peers.stop()

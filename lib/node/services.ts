@@ -183,8 +183,7 @@ export class Services implements NodeServices {
         'AMBIGUOUS_VOLUME',
         `Several devices offer a volume '${options.volume}': say --from DEVICE.`,
       )
-    const [{ session, offer }] = wanted
-    const open = await this.#parts.volumes.join(offer, session, options)
+    const open = await this.#parts.volumes.join(wanted[0].offer, options)
     this.tell({ kind: 'volumes' })
     return volumeInfo(open)
   }

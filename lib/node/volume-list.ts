@@ -1,0 +1,221 @@
+// The volumes of this node: opens what the configuration names, makes the home volume at the first start, takes part in
+// volumes of other devices. Owns the open volumes (they outlive the actors that work for them) and the configuration file.
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import type { ChildSpec } from '../actors/index.js'
+import { type HandleInfo, ServiceError } from '../api/services.js'
+import type { DriverName } from '../fuse/driver.js'
+import { equal } from '../model/bytes.js'
+import { createVolume } from '../store/volume-store.js'
+import type { Offer } from '../sync/messages.js'
+import type { Volume } from '../volume/contract.js'
+import type { HandleEntry } from '../volume/handle-table.js'
+import { HasherPool } from '../volume/hashing/pool.js'
+import { type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
+import type { VolumeResources } from '../volume/resources.js'
+import { type NodeConfig, type VolumeEntry, writeConfig } from './config.js'
+import type { NodePaths } from './paths.js'
+
+export interface OpenVolume {
+  volume: Volume
+  directory: string
+  mountPoint?: string
+  mounted(): boolean
+  handles(): Promise<HandleInfo[]>
+}
+
+export interface VolumeListComponents {
+  /** This device, 32 bytes. */
+  author: Uint8Array
+  report(text: string): void
+  /** The supervisor of a volume, as data; and starting and stopping it in the running tree. */
+  supervise(volume: VolumeResources): ChildSpec
+  start(volume: VolumeResources): Promise<void>
+  stop(volume: VolumeResources): Promise<void>
+}
+
+export interface VolumeListInit {
+  paths: NodePaths
+  config: NodeConfig
+  driver: DriverName
+}
+
+interface Opened {
+  entry: VolumeEntry
+  parts: OpenedVolumeParts
+  face: OpenVolume
+}
+
+const SLASH = 0x2f
+
+export class VolumeList {
+  /** Called when a volume came or went. */
+  onChange: () => void = () => {}
+  readonly #parts: VolumeListComponents
+  readonly #init: VolumeListInit
+  readonly #hashers = new HasherPool()
+  readonly #open: Opened[] = []
+
+  constructor(components: VolumeListComponents, init: VolumeListInit) {
+    this.#parts = components
+    this.#init = init
+  }
+
+  list(): OpenVolume[] {
+    return this.#open.map(({ face }) => face)
+  }
+
+  /** Supervisors of the open volumes, for the tree. */
+  specs(): ChildSpec[] {
+    return this.#open.map(({ parts }) => this.#parts.supervise(parts.resources))
+  }
+
+  /** Opens and mounts what the configuration names; makes the home volume if it names none. */
+  async openAll(): Promise<void> {
+    const { config, paths } = this.#init
+    if (config.volumes.length === 0) {
+      const directory = path.join(paths.data, 'volumes', 'home')
+      if (!existsSync(path.join(directory, 'volume.json')))
+        await createVolume({ directory, label: 'home', author: this.#parts.author })
+      config.volumes.push({ label: 'home', directory, mountPoint: paths.mountPoint })
+      this.#save()
+    }
+    for (const entry of config.volumes) await this.#openOne(entry)
+  }
+
+  /** Resolves when every volume serves. Rejects with the error of the first that cannot. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#open.map(({ parts }) => parts.resources.opened))
+  }
+
+  /** The volume in which an absolute path lies, and the names from its root. Throws ServiceError. */
+  locate(file: Uint8Array): { volume: Volume; names: Uint8Array[] } {
+    const bytes = Buffer.from(file)
+    for (const { face } of this.#open) {
+      const mount = Buffer.from(face.mountPoint ?? '')
+      if (!mount.length || !bytes.subarray(0, mount.length).equals(mount)) continue
+      if (bytes.length > mount.length && bytes[mount.length] !== SLASH) continue
+      return { volume: face.volume, names: namesOf(bytes.subarray(mount.length)) }
+    }
+    throw new ServiceError('NOT_IN_A_VOLUME', `${bytes.toString()} is not in a PeerDrive volume that is mounted here.`)
+  }
+
+  /**
+   * Takes part in a volume of another device: a replica with the same root document, filled by sync. A home volume in which
+   * nothing was ever stored makes way for it.
+   */
+  async join(offer: Offer, options: { label?: string; mountPoint?: string }): Promise<OpenVolume> {
+    const known = this.#open.find(({ face }) => equal(face.volume.root, offer.root))
+    if (known) throw new ServiceError('JOINED_ALREADY', `That volume is here already, at ${known.face.mountPoint}.`)
+    const { config, paths } = this.#init
+    const label = options.label ?? offer.label
+    const unused = this.#open.find(
+      ({ entry, face }) => !options.mountPoint && entry.mountPoint && isUnused(face.volume),
+    )
+    const mountPoint = options.mountPoint ?? unused?.entry.mountPoint ?? freePath(`${paths.mountPoint}-${label}`)
+    const directory = freePath(path.join(paths.data, 'volumes', label))
+    await createVolume({ directory, label, author: this.#parts.author, root: offer.root })
+    if (unused) await this.#closeOne(unused)
+    const entry = { label, directory, mountPoint }
+    config.volumes.push(entry)
+    try {
+      await this.#openOne(entry)
+    } catch (error) {
+      config.volumes = config.volumes.filter((other) => other !== entry)
+      if (unused) {
+        config.volumes.push(unused.entry)
+        await this.#openOne(unused.entry)
+      }
+      throw error
+    }
+    this.#save()
+    const opened = this.#open[this.#open.length - 1]
+    await this.#parts.start(opened.parts.resources)
+    await opened.parts.resources.opened
+    this.onChange()
+    return opened.face
+  }
+
+  /** Gives the mounts back; what is in flight is answered. Before the actors are stopped. */
+  async unmount(): Promise<void> {
+    for (const { parts } of this.#open) {
+      await parts.volume.flush().catch(() => {})
+      await parts.resources.mountPoint?.unmount()
+    }
+  }
+
+  /** After the actors have been stopped. */
+  async close(): Promise<void> {
+    for (const { parts } of this.#open.splice(0)) await parts.resources.close()
+    await this.#hashers.close()
+  }
+
+  async #openOne(entry: VolumeEntry): Promise<void> {
+    const parts = await openVolume(
+      { hashers: this.#hashers },
+      {
+        directory: entry.directory,
+        author: this.#parts.author,
+        mountPoint: entry.mountPoint,
+        driver: this.#init.driver,
+        onReport: (text) => this.#parts.report(`${entry.label}: ${text}`),
+      },
+    )
+    const { resources } = parts
+    this.#open.push({
+      entry,
+      parts,
+      face: {
+        volume: parts.volume,
+        directory: entry.directory,
+        mountPoint: entry.mountPoint,
+        mounted: () => resources.mountPoint?.mounted ?? false,
+        handles: async () => resources.handles.all().map(handleInfo),
+      },
+    })
+  }
+
+  async #closeOne(one: Opened): Promise<void> {
+    const { config } = this.#init
+    await one.parts.resources.mountPoint?.unmount()
+    await this.#parts.stop(one.parts.resources)
+    await one.parts.resources.close()
+    this.#open.splice(this.#open.indexOf(one), 1)
+    config.volumes = config.volumes.filter((entry) => entry !== one.entry)
+  }
+
+  #save(): void {
+    writeConfig(this.#init.paths.config, this.#init.config)
+  }
+}
+
+function namesOf(relative: Buffer): Uint8Array[] {
+  return relative
+    .toString('latin1')
+    .split('/')
+    .filter((name) => name !== '')
+    .map((name) => Buffer.from(name, 'latin1'))
+}
+
+/** Nothing but its root was ever in it. */
+function isUnused(volume: Volume): boolean {
+  return volume.status().documents <= 1 && volume.status().backlog === 0
+}
+
+function freePath(wanted: string): string {
+  for (let n = 1; ; n++) {
+    const candidate = n === 1 ? wanted : `${wanted}-${n}`
+    if (!existsSync(candidate)) return candidate
+  }
+}
+
+function handleInfo(entry: HandleEntry): HandleInfo {
+  return {
+    handle: entry.handle,
+    path: entry.path?.map((name) => Buffer.from(name).toString()).join('/') ?? '',
+    dirty: entry.state === 'dirty',
+    size: entry.size,
+    state: entry.state,
+  }
+}
