@@ -146,7 +146,7 @@ export class Fold {
     if (row.nlink === 0 && before && before.nlink > 0) this.#unlinked(before)
     const touched = this.#touch(record.ino)
     if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, touched)
-    if (closed && touched.closed && before) {
+    if (closed && touched.closed && before && equal(before.document, record.document)) {
       touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       touched.parents = []
     }
