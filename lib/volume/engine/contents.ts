@@ -67,6 +67,7 @@ export class Contents {
   /** The content of the inode is another one now, or the inode leaves memory. */
   forget(inode: Inode): void {
     inode.leaves = undefined
+    inode.closedBlocks = -1
     if (inode.cached === undefined) return
     this.#cachedBytes -= inode.cached.length
     inode.cached = undefined

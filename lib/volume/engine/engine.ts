@@ -23,6 +23,7 @@ import { Namespace } from './namespace.js'
 import { OpenFiles } from './open-files.js'
 import { PackFiles } from './pack-files.js'
 import type { DurableState, Journal, Progress } from './ports.js'
+import { type ResumeInit, resume } from './resume.js'
 import { type Spool, SpoolFiles } from './spools.js'
 import { Transaction } from './transaction.js'
 import { TreeReads } from './tree-reads.js'
@@ -131,6 +132,18 @@ export class Engine {
     for (const fd of fds) fs.fdatasyncSync(fd)
     if (directory) syncDirectory(directory)
     return 0
+  }
+
+  /** At the start: what the thread before left half done goes on. */
+  resume(init: ResumeInit): void {
+    const { durable, journal, report = () => {} } = this.#c
+    const components = { state: this.state, data: this.#data, contents: this.#contents, spools: this.#spools }
+    try {
+      resume({ ...components, durable, journal, transaction: this.#transaction, report }, init)
+    } catch (error) {
+      this.#transaction.rollback()
+      throw error
+    }
   }
 
   /** Housekeeping between operations: memory within bounds, the journal in segments. */

@@ -325,6 +325,7 @@ export class FileData {
       contents.remember(inode, working.buffer.subarray(0, inode.size))
       return
     }
+    inode.closedBlocks = working.blocks(inode.size)
     working.spool.state = 'closed'
     onSealed({ ino: inode.ino, spool: working.spool.id, size: inode.size, lsn })
   }
@@ -363,6 +364,27 @@ export class FileData {
     to.content = content
     to.size = from.size
     return true
+  }
+
+  /** Bytes that were being written when the thread before this one died: a working copy, journaled again as a whole. */
+  resume(inode: Inode, bytes: Buffer, sec: number, nsec: number): void {
+    const working = new SmallCopy(bytes)
+    this.#frame(inode, (journal) => {
+      journal.truncate(inode.ino, 0, sec, nsec)
+      if (bytes.length > 0) working.whole = journal.write(inode.ino, 0, bytes, sec, nsec)
+    })
+    inode.size = bytes.length
+    inode.mtimeSec = inode.ctimeSec = sec
+    inode.mtimeNsec = inode.ctimeNsec = nsec
+    this.#adopt(inode, working)
+  }
+
+  /** The same for a spool. */
+  resumeSpool(inode: Inode, spool: Spool): void {
+    const { size } = fs.fstatSync(spool.fd)
+    const own = spool.ranges.list().at(-1)
+    inode.size = spool.base ? Math.max(size, spool.baseSize, own ? own[0] + own[1] : 0) : size
+    this.#adopt(inode, new SpoolCopy(spool))
   }
 
   /** Working copies in memory are journaled again, as a whole: the journal begins anew from here. */

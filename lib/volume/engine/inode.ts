@@ -47,6 +47,8 @@ export class Inode implements Attributes, InodeRecord {
   working: WorkingCopy | undefined = undefined
   /** All bytes of a small closed content; the content cache decides how long. */
   cached: Buffer | undefined = undefined
+  /** What the spool occupied when it was closed; -1: not known, the content is shown as full. */
+  closedBlocks = -1
   /** Where the chunks of a committed content lie, as far as they were looked up. */
   leaves: LeafCache | undefined = undefined
   /** Used since the cache's hand passed. */
@@ -79,9 +81,10 @@ export class Inode implements Attributes, InodeRecord {
     this.xattrs = record.xattrs
   }
 
-  /** 512-byte units. What a working copy really occupies is known to the disk only; sparse ones are shown as such. */
+  /** 512-byte units. What a spool really occupies is known to the disk only; sparse ones are shown as such. */
   get blocks(): number {
-    return this.working ? this.working.blocks(this.size) : Math.ceil(this.size / 512)
+    if (this.working) return this.working.blocks(this.size)
+    return this.closedBlocks >= 0 ? this.closedBlocks : Math.ceil(this.size / 512)
   }
 
   get isFolder(): boolean {

@@ -12,6 +12,7 @@ export interface DurableState {
   entries(folder: number, after?: Uint8Array, limit?: number): { name: Uint8Array; entry: EntryRecord }[]
   document(document: DId): DocumentRecord | undefined
   spool(id: number): SpoolRecord | undefined
+  spools(): { id: number; spool: SpoolRecord }[]
   chunk(id: ChunkId): { pack: number; offset: number; length: number } | undefined
   isUnsealed(folder: number): boolean
   /** Folders whose entries are newer than their revision; few. */

@@ -72,7 +72,12 @@ export class SpoolFiles {
     if (!row) throw new ErrnoError(EIO, 'EIO', `Spool ${id} is not in the volume any more`)
     const hasBase = row.base.kind !== 'committed' || row.base.content.size > 0
     const spool: Spool = {
-      ...{ id, ino: row.ino, fd: fs.openSync(this.#pathOf(id), 'r'), base: hasBase ? row.base : undefined },
+      ...{
+        id,
+        ino: row.ino,
+        fd: fs.openSync(this.#pathOf(id), row.state === 'open' ? 'r+' : 'r'),
+        base: hasBase ? row.base : undefined,
+      },
       ...{ ranges: new RangeSet(row.ranges), baseSize: row.baseSize, state: row.state, content: row.content },
       ...{ dependents: 0, since: 0 },
     }

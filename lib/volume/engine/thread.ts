@@ -53,6 +53,7 @@ class VolumeThread {
       },
       { directory: data.directory, generation: data.generation },
     )
+    this.#engine.resume({ journal: layout.journal, from: this.#reader.meta('replayFrom'), end: data.end })
     this.#options = data.options ?? {}
     port.on('message', (envelope: EngineEnvelope) => this.#receive(envelope))
     if (data.session) this.#serve(data.session, this.#options)

@@ -95,6 +95,7 @@ export class TestVolume implements Progress {
       },
       { directory: this.directory, generation: this.#generation++, ...init },
     )
+    this.engine.resume({ journal: layout.journal, from: this.reader.meta('replayFrom'), end })
   }
 
   /** Everything in the journal's file so far becomes durable. */

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { hex } from '../../../lib/model/bytes.js'
+import { O_RDWR, ok, ROOT, Shell, TestVolume } from './support.js'
+
+describe('engine: identity survives the way programs save', () => {
+  let volume: TestVolume
+  let sh: Shell
+  let now = 0
+  beforeEach(async () => {
+    now = 0
+    const time = { date: () => Date.now(), monotonic: () => performance.now() + now }
+    volume = await TestVolume.create({ components: { time } })
+    sh = new Shell(volume)
+    sh.write('f', 'one')
+    volume.fold()
+  })
+  afterEach(() => volume.remove())
+
+  const documentOf = (file: string) => hex(volume.engine.state.inode(sh.stat(file).ino)!.document)
+  const history = (file: string) => {
+    volume.fold()
+    const { document } = volume.engine.state.inode(sh.stat(file).ino)!
+    const contents: string[] = []
+    let head = volume.batch.view.document(document)?.head
+    while (head) {
+      const revision = volume.batch.reviser.revision(head)
+      contents.push(Buffer.from(revision.parts.get('content')!.inline!).toString())
+      head = revision.parents[0]
+    }
+    return contents.reverse()
+  }
+
+  it('a temporary file renamed over it', () => {
+    const document = documentOf('f')
+    const ino = sh.write('f.tmp', 'two')
+    ok(sh.rename('f.tmp', 'f'))
+    assert.equal(sh.stat('f').ino, ino)
+    assert.equal(documentOf('f'), document)
+    assert.deepEqual(history('f'), ['one', 'two'])
+    volume.reader.refresh()
+    assert.equal(volume.reader.meta('documents'), 2, 'the root and f: the temporary left nothing')
+  })
+
+  it('renamed over while it is open: the old inode gets the other document and stays readable', () => {
+    const document = documentOf('f')
+    const { ino, handle } = sh.open('f', 0)
+    sh.write('f.tmp', 'two')
+    ok(sh.rename('f.tmp', 'f'))
+    const into = Buffer.alloc(3)
+    assert.equal(volume.fs.read(ROOT, ino, handle, 0, into), 3)
+    assert.equal(into.toString(), 'one')
+    assert.notEqual(hex(volume.engine.state.inode(ino)!.document), document)
+    volume.fs.release(ino, handle)
+    assert.deepEqual(history('f'), ['one', 'two'])
+  })
+
+  it('renamed away as a backup, and written anew', () => {
+    const document = documentOf('f')
+    const old = sh.stat('f').ino
+    ok(sh.rename('f', 'f~'))
+    const ino = sh.write('f', 'two')
+    assert.notEqual(ino, old)
+    assert.equal(documentOf('f'), document)
+    assert.notEqual(documentOf('f~'), document)
+    assert.equal(sh.read('f~').toString(), 'one')
+    assert.deepEqual(history('f'), ['one', 'two'])
+    ok(sh.unlink('f~'))
+    assert.deepEqual(history('f'), ['one', 'two'])
+  })
+
+  it('removed and made again', () => {
+    const document = documentOf('f')
+    ok(sh.unlink('f'))
+    sh.write('f', 'two')
+    assert.equal(documentOf('f'), document)
+    assert.deepEqual(history('f'), ['one', 'two'])
+  })
+
+  it('removed, committed, and made again', () => {
+    const document = documentOf('f')
+    ok(sh.unlink('f'))
+    volume.fold()
+    sh.write('f', 'two')
+    assert.equal(documentOf('f'), document)
+    assert.deepEqual(history('f'), ['one', 'two'])
+  })
+
+  it('made again too late is another document', () => {
+    const document = documentOf('f')
+    ok(sh.unlink('f'))
+    now += 6000
+    sh.write('f', 'two')
+    assert.notEqual(documentOf('f'), document)
+  })
+
+  it('a file with another name keeps its document', () => {
+    const document = documentOf('f')
+    const { ino } = sh.stat('f')
+    ok(volume.fs.link(ROOT, ino, 1, Buffer.from('g')))
+    ok(sh.unlink('f'))
+    sh.write('f', 'two')
+    assert.equal(documentOf('g'), document)
+    assert.notEqual(documentOf('f'), document)
+  })
+
+  it('no document is carried by two inodes, however names are juggled', () => {
+    ok(sh.rename('f', 'g'))
+    ok(sh.rename('g', 'h'))
+    sh.write('f', 'two')
+    ok(sh.unlink('h'))
+    sh.write('g', 'three')
+    sh.write('h', 'four')
+    const documents = ['f', 'g', 'h'].map(documentOf)
+    assert.equal(new Set(documents).size, 3)
+    volume.fold(true)
+    assert.deepEqual(documents, ['f', 'g', 'h'].map(documentOf))
+  })
+
+  it('every close of a changed file is a version, however fast they follow', () => {
+    for (const text of ['two', 'three', 'four']) sh.write('f', text)
+    const { ino, handle } = sh.open('f', O_RDWR)
+    ok(volume.fs.write(ROOT, ino, handle, 0, Buffer.from('FIVE'), false))
+    volume.fs.release(ino, handle)
+    assert.deepEqual(history('f'), ['one', 'two', 'three', 'four', 'FIVE'])
+  })
+
+  it('opening for writing without writing makes none', () => {
+    const { ino, handle } = sh.open('f', O_RDWR)
+    volume.fs.release(ino, handle)
+    assert.deepEqual(history('f'), ['one'])
+  })
+})
