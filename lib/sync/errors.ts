@@ -17,3 +17,12 @@ export class PeerLacksError extends Error {
   override name = 'PeerLacksError'
   readonly code = 'PEER_LACKS'
 }
+
+/** Too much history is missing here to be brought over at once. */
+export class HistoryTooLongError extends Error {
+  override name = 'HistoryTooLongError'
+  readonly code = 'HISTORY_TOO_LONG'
+  constructor(revisions: number) {
+    super(`More than ${revisions} versions are missing here; that is more than can be brought over at once.`)
+  }
+}

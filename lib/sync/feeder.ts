@@ -1,11 +1,18 @@
 // The sending side of one volume pair: tells the peer which heads changed after the position it asked for, in batches, as
 // soon as they are durable, and no more than WINDOW batches ahead of its acknowledgements. Keeps nothing on disk.
 
+import { hex } from '../model/bytes.js'
 import { allChunks, diffContent } from '../model/content-tree.js'
-import type { ChunkId, Content, Revision } from '../model/types.js'
+import type { Chunk, ChunkId, Content, Revision } from '../model/types.js'
 import type { Head, Volume } from '../volume/contract.js'
-import { BATCH_BYTES, BATCH_CHANGES, INLINE_CHUNK_BYTES, WINDOW } from './limits.js'
+import { BATCH_BYTES, BATCH_CHANGES, BATCH_CHUNKS, INLINE_CHUNK_BYTES, MAX_TOLD, WINDOW } from './limits.js'
 import type { Ack, Change, Changes, Follow } from './messages.js'
+
+/** Chunks of one change that travel with it, and their bytes. */
+const MAX_FRESH = 16
+const FRESH_BYTES = 512 << 10
+/** Changes whose chunks are read at the same time. */
+const READ_TOGETHER = 32
 
 export interface FeederComponents {
   volume: Volume
@@ -23,6 +30,8 @@ export class Feeder {
   readonly #components: FeederComponents
   #follow?: Follow
   readonly #inFlight: number[] = []
+  /** Heads that the peer has told itself, hex, by document; the oldest first. */
+  readonly #told = new Map<string, string>()
   #running = false
   #again = false
 
@@ -45,6 +54,17 @@ export class Feeder {
     this.acknowledged = Math.max(this.acknowledged, ack.seq)
     while (this.#inFlight.length && this.#inFlight[0] <= ack.seq) this.#inFlight.shift()
     this.wake()
+  }
+
+  /** The peer has this head: it need not be told of it. */
+  peerHas(document: Uint8Array, head: Uint8Array): void {
+    const key = hex(document)
+    this.#told.delete(key)
+    this.#told.set(key, hex(head))
+    for (const oldest of this.#told.keys()) {
+      if (this.#told.size <= MAX_TOLD) break
+      this.#told.delete(oldest)
+    }
   }
 
   get following(): boolean {
@@ -84,19 +104,23 @@ export class Feeder {
     const lastSeq = this.#volume.lastSeq()
     if (!heads.length) return undefined
     const changes: Change[] = []
-    const chunks: Uint8Array[] = []
-    const told = new Set<string>()
+    const chunks = new Map<string, Uint8Array>()
     let size = 0
     let seq = this.sent
-    for (const head of heads) {
-      if (size > BATCH_BYTES) break
-      const revision = this.#volume.encoded(head.head) ?? new Uint8Array(0)
-      changes.push({ document: head.document, head: head.head, revision })
-      size += revision.length + 64
-      seq = head.seq
-      for (const bytes of await this.#smallChunks(head, told)) {
-        chunks.push(bytes)
-        size += bytes.length
+    for (let i = 0; i < heads.length && size < BATCH_BYTES; i += READ_TOGETHER) {
+      const group = heads.slice(i, i + READ_TOGETHER)
+      const small = await Promise.all(group.map((head) => this.#smallChunks(head, chunks)))
+      for (const [k, head] of group.entries()) {
+        if (size >= BATCH_BYTES || chunks.size > BATCH_CHUNKS - MAX_FRESH) break
+        seq = head.seq
+        if (this.#isTold(head)) continue
+        const revision = this.#volume.encoded(head.head) ?? new Uint8Array(0)
+        changes.push({ document: head.document, head: head.head, revision })
+        size += revision.length + 64
+        for (const { id, bytes } of small[k]) {
+          if (!chunks.has(hex(id))) size += bytes.length
+          chunks.set(hex(id), bytes)
+        }
       }
     }
     return {
@@ -105,22 +129,32 @@ export class Feeder {
       seq,
       lastSeq: Math.max(lastSeq, seq),
       changes,
-      chunks,
+      chunks: [...chunks.values()],
       number: follow.number,
     }
   }
 
-  /** What is new in the head against its parents, if it is little. */
-  async #smallChunks(head: Head, told: Set<string>): Promise<Uint8Array[]> {
-    const revision = this.#volume.revision(head.head)
+  #isTold({ document, head }: Head): boolean {
+    return this.#told.get(hex(document)) === hex(head)
+  }
+
+  /** What is new in the head against its first parent, if it is little and can be read. */
+  async #smallChunks(head: Head, except: Map<string, Uint8Array>): Promise<Chunk[]> {
+    const revision = this.#isTold(head) ? undefined : this.#volume.revision(head.head)
     if (!revision) return []
-    const ids = newChunks(this.#volume, revision).filter((id) => !told.has(Buffer.from(id).toString('latin1')))
-    for (const id of ids) told.add(Buffer.from(id).toString('latin1'))
-    return Promise.all(ids.map((id) => this.#volume.chunk(id)))
+    try {
+      const ids = newChunks(this.#volume, revision).filter((id) => !except.has(hex(id)))
+      const chunks = await Promise.all(ids.map(async (id) => ({ id, bytes: await this.#volume.chunk(id) })))
+      const size = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+      return size <= FRESH_BYTES ? chunks : []
+    } catch {
+      // Missing or damaged: the volume reports it, and the peer will ask and be told.
+      return []
+    }
   }
 }
 
-/** Chunks of the revision that its first parent has not, unless they are many. */
+/** Chunks of the revision that its first parent has not; none if they are many. */
 function newChunks(volume: Volume, revision: Revision): ChunkId[] {
   const parent = revision.parents.length ? volume.revision(revision.parents[0]) : undefined
   const ids: ChunkId[] = []
@@ -129,10 +163,11 @@ function newChunks(volume: Volume, revision: Revision): ChunkId[] {
     const before = parent?.parts.get(name)
     if (before?.root) {
       const fresh = diffContent(before, content, volume.source)
-      if (fresh.length <= 4) ids.push(...fresh)
+      ids.push(...fresh)
     } else if (content.size <= INLINE_CHUNK_BYTES) ids.push(...chunkIds(volume, content))
+    else return []
   }
-  return ids
+  return ids.length <= MAX_FRESH ? ids : []
 }
 
 function chunkIds(volume: Volume, content: Content): ChunkId[] {

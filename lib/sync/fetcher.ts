@@ -3,10 +3,11 @@
 // A document that cannot be done waits in `Pending` with its reason; the others go on.
 
 import { hex } from '../model/bytes.js'
+import { hashOf, ridOf } from '../model/hash.js'
 import type { Volume } from '../volume/contract.js'
 import { readAnchor, writeAnchor } from './anchor.js'
 import { SyncInterruptedError, SyncProtocolError } from './errors.js'
-import { Gather, type GatherComponents } from './gather.js'
+import { Gather, type GatherComponents, type Need, type Offered } from './gather.js'
 import { WINDOW } from './limits.js'
 import type { Change, Changes } from './messages.js'
 import { Pending } from './pending.js'
@@ -108,21 +109,20 @@ export class Fetcher {
       return !ours || hex(ours.head) !== hex(head)
     })
     if (!news.length) return []
-    const revisions = news.map((change) => change.revision).filter((bytes) => bytes.length > 0)
+    const offered: Offered = { revisions: new Map(), chunks: new Map() }
+    for (const { revision } of news) if (revision.length) offered.revisions.set(hex(ridOf(revision)), revision)
+    for (const bytes of chunks) offered.chunks.set(hex(hashOf(bytes)), bytes)
+    const needs = news.map(({ document, head }): Need => ({ head, ours: this.#volume.head(document)?.head }))
     try {
-      await this.#gather.complete(
-        news.map((change) => change.head),
-        { revisions, chunks },
-      )
+      await this.#gather.complete(needs, offered)
       return news
     } catch (error) {
       if (mustStop(error)) throw error
     }
     const complete: Wanted[] = []
-    for (const change of news) {
-      const own = change.revision.length ? [change.revision] : []
+    for (const [i, change] of news.entries()) {
       try {
-        await this.#gather.complete([change.head], { revisions: own, chunks })
+        await this.#gather.complete([needs[i]], offered)
         complete.push(change)
       } catch (error) {
         if (mustStop(error)) throw error

@@ -25,6 +25,8 @@ export const MAX_QUESTIONS = 4
 export const MAX_ANSWERING = 8
 /** Generations of ancestors asked for at once. */
 export const ASK_DEPTH = 64
+/** Bytes of revisions looked at together before they are stored. */
+export const MAX_HISTORY = 64 << 20
 /** One answer frame holds about this much. */
 export const ANSWER_BYTES = 1 << 20
 /** Items of one answer frame. */

@@ -87,7 +87,9 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         args.changed()
       },
       onChanges: (changes) => {
-        if (changes.number === number && args.receives) fetcher.take(changes)
+        if (changes.number !== number || !args.receives) return
+        for (const { document, head } of changes.changes) feeder.peerHas(document, head)
+        fetcher.take(changes)
       },
     })
     const unlisten = volume.on('heads', () => feeder.wake())

@@ -1,0 +1,185 @@
+// Gets the chunks of contents into the volume: level by level down their trees, skipping what the volume has (then it has all
+// below it as well). Asks in portions, a few at a time, and stores each portion as it comes: memory is bounded by the portions
+// and by the lists, however large a file is.
+
+import { hex } from '../model/bytes.js'
+import { children, rootOf, type TreeChunk } from '../model/content-tree.js'
+import { InvalidContentError } from '../model/errors.js'
+import { hashOf } from '../model/hash.js'
+import type { Chunk, ChunkId, Revision } from '../model/types.js'
+import { PeerLacksError, SyncProtocolError } from './errors.js'
+import type { GatherComponents } from './gather.js'
+import { ASK_BYTES, MAX_ASKED, MAX_QUESTIONS } from './limits.js'
+
+export interface StoreOptions {
+  /** What the peer does not have is an error; otherwise it is left out, with the lists above it. */
+  strict: boolean
+}
+
+/** What a list counts for in a portion: the tree above it does not tell its size. */
+const LIST_BYTES = 64 << 10
+
+export class ChunkGather {
+  /** Bytes stored so far. */
+  stored = 0
+
+  constructor(private readonly components: GatherComponents) {}
+
+  async store(revisions: Revision[], offered: Map<string, Uint8Array>, options: StoreOptions): Promise<void> {
+    const walk = new Walk(this.components, offered, options)
+    try {
+      await walk.run(revisions.flatMap((revision) => [...revision.parts.values()].map(rootOf)))
+    } finally {
+      this.stored += walk.stored
+    }
+  }
+}
+
+class Walk {
+  stored = 0
+  readonly #components: GatherComponents
+  readonly #offered: Map<string, Uint8Array>
+  readonly #strict: boolean
+  readonly #seen = new Set<string>()
+  /** Lists that are not stored yet, with what they name. */
+  readonly #lists = new Map<string, { level: number; chunk: Chunk; below: TreeChunk[] }>()
+
+  constructor(components: GatherComponents, offered: Map<string, Uint8Array>, { strict }: StoreOptions) {
+    this.#components = components
+    this.#offered = offered
+    this.#strict = strict
+  }
+
+  async run(roots: (TreeChunk | undefined)[]): Promise<void> {
+    let level = roots.filter((root) => root !== undefined).filter((chunk) => this.#isNew(chunk))
+    while (level.length) {
+      const lists = level.filter((chunk) => chunk.level > 0)
+      const data = level.filter((chunk) => chunk.level === 0)
+      const below: TreeChunk[] = []
+      const expand = (list: TreeChunk, bytes: Uint8Array) => {
+        const named = children(list, () => bytes)
+        this.#lists.set(hex(list.id), { level: list.level, chunk: { id: list.id, bytes }, below: named })
+        below.push(...named)
+      }
+      await this.#fetch(this.#takeOffered(lists, expand), async (got) => {
+        for (const { chunk, bytes } of got) expand(chunk, bytes)
+      })
+      const here: Chunk[] = []
+      const asked = this.#takeOffered(data, (chunk, bytes) => here.push({ id: chunk.id, bytes: checked(chunk, bytes) }))
+      if (here.length) await this.#import(here)
+      await this.#fetchData(asked)
+      level = below.filter((chunk) => this.#isNew(chunk))
+    }
+    await this.#storeLists()
+  }
+
+  #isNew(chunk: TreeChunk): boolean {
+    const key = hex(chunk.id)
+    if (this.#seen.has(key)) return false
+    this.#seen.add(key)
+    return !this.#components.volume.hasChunk(chunk.id)
+  }
+
+  /** Hands over those that came along; answers the others. */
+  #takeOffered(chunks: TreeChunk[], take: (chunk: TreeChunk, bytes: Uint8Array) => void): TreeChunk[] {
+    return chunks.filter((chunk) => {
+      const bytes = this.#offered.get(hex(chunk.id))
+      if (bytes) take(chunk, bytes)
+      return !bytes
+    })
+  }
+
+  /** From the bottom up; those that are not complete are left out. */
+  async #storeLists(): Promise<void> {
+    const group = new Map<string, Chunk>()
+    const isThere = (id: ChunkId) => group.has(hex(id)) || this.#components.volume.hasChunk(id)
+    const lists = [...this.#lists].sort(([, a], [, b]) => a.level - b.level)
+    for (const [key, { chunk, below }] of lists) if (below.every(({ id }) => isThere(id))) group.set(key, chunk)
+    if (group.size) await this.#import([...group.values()])
+  }
+
+  async #import(chunks: Chunk[]): Promise<void> {
+    await this.#components.volume.importChunks(chunks)
+    for (const { bytes } of chunks) this.stored += bytes.length
+  }
+
+  /** Stored as they come, waiting for those that another peer's worker fetches. */
+  async #fetchData(chunks: TreeChunk[]): Promise<void> {
+    const { inFlight, volume } = this.#components
+    const others = chunks.flatMap(({ id }) => inFlight.get(hex(id)) ?? [])
+    const own = chunks.filter(({ id }) => !inFlight.has(hex(id)))
+    const done = this.#fetchOwn(own)
+    const settled = done.catch(() => {})
+    for (const { id } of own) inFlight.set(hex(id), settled)
+    try {
+      await done
+    } finally {
+      for (const { id } of own) inFlight.delete(hex(id))
+    }
+    await Promise.all(others)
+    if (others.length) await this.#fetchOwn(chunks.filter(({ id }) => !volume.hasChunk(id)))
+  }
+
+  #fetchOwn(chunks: TreeChunk[]): Promise<void> {
+    return this.#fetch(chunks, (got) =>
+      this.#import(got.map(({ chunk, bytes }) => ({ id: chunk.id, bytes: checked(chunk, bytes) }))),
+    )
+  }
+
+  /** Asks in portions, a few at a time. */
+  async #fetch(
+    chunks: TreeChunk[],
+    take: (got: { chunk: TreeChunk; bytes: Uint8Array }[]) => Promise<void>,
+  ): Promise<void> {
+    const portions = portionsOf(chunks)
+    const worker = async () => {
+      for (let portion = portions.shift(); portion; portion = portions.shift()) await take(await this.#ask(portion))
+    }
+    try {
+      await Promise.all(Array.from({ length: Math.min(MAX_QUESTIONS, portions.length) }, worker))
+    } finally {
+      portions.length = 0
+    }
+  }
+
+  async #ask(portion: TreeChunk[]): Promise<{ chunk: TreeChunk; bytes: Uint8Array }[]> {
+    const answer = await this.#components.ask({ chunks: portion.map((chunk) => chunk.id) })
+    const asked = new Map(portion.map((chunk) => [hex(chunk.id), chunk]))
+    const got = answer.chunks.map((bytes) => {
+      const key = hex(hashOf(bytes))
+      const chunk = asked.get(key)
+      if (!chunk) throw new SyncProtocolError('Bytes came in that are not those of a chunk that was asked for.')
+      asked.delete(key)
+      return { chunk, bytes }
+    })
+    const [lacking] = asked.keys()
+    if (lacking && this.#strict)
+      throw new PeerLacksError(`The device does not have chunk ${lacking}, or cannot read it.`)
+    return got
+  }
+}
+
+/** The size is told by the list above it. */
+function checked(chunk: TreeChunk, bytes: Uint8Array): Uint8Array {
+  if (chunk.level > 0 || bytes.length === chunk.size) return bytes
+  throw new InvalidContentError(`a chunk of ${bytes.length} bytes where ${chunk.size} should be`)
+}
+
+/** Portions of about ASK_BYTES. */
+function portionsOf(chunks: TreeChunk[]): TreeChunk[][] {
+  const portions: TreeChunk[][] = []
+  let portion: TreeChunk[] = []
+  let size = 0
+  for (const chunk of chunks) {
+    const cost = chunk.level === 0 ? chunk.size : LIST_BYTES
+    if (portion.length && (size + cost > ASK_BYTES || portion.length >= MAX_ASKED)) {
+      portions.push(portion)
+      portion = []
+      size = 0
+    }
+    portion.push(chunk)
+    size += cost
+  }
+  if (portion.length) portions.push(portion)
+  return portions
+}
