@@ -158,12 +158,12 @@ function createNode(components: NodeComponents, init: NodeInit, listen: string[]
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    // The read buffer must hold twice the window, or pausing a reader resets the stream.
+    // The read buffer must hold twice the window, or pausing a reader resets the stream. Keep-alive stays on: its first
+    // ping is what tells yamux the round trip, and without that windows never grow beyond 256 KiB.
     streamMuxers: [
       yamux({
         maxInboundStreams: 64,
         maxOutboundStreams: 64,
-        enableKeepAlive: false,
         streamOptions: { maxStreamWindowSize: 4 << 20, maxReadBufferLength: 8 << 20 },
       }),
     ],

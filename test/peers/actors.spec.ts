@@ -60,7 +60,7 @@ describe('peers: actors', () => {
     await paired(a, b)
     const system = await actors(a)
     await b.start()
-    const ba = await linked(b, a)
+    const [ba] = await Promise.all([linked(b, a), linked(a, b)])
     await system.stop()
     assert.equal(await ba.closed, undefined)
   })

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, describe, it } from 'mocha'
-import { ChannelBrokenError, NotPairedError, UnsupportedFeatureError } from '../../lib/peers/index.js'
+import { Heartbeat } from '../../lib/peers/heartbeat.js'
+import {
+  Channel,
+  ChannelBrokenError,
+  LinkDeadError,
+  NotPairedError,
+  UnsupportedFeatureError,
+} from '../../lib/peers/index.js'
 import type { Link } from '../../lib/peers/link.js'
 import { CONTROL_PROTOCOL } from '../../lib/peers/link.js'
 import { Child } from './child.js'
-import { cleanAll, couple, device, directory, linked, paired, until } from './support.js'
+import { cleanAll, couple, device, directory, linked, paired, streams, until } from './support.js'
 
 const QUICK = { link: { interval: 100, timeout: 300 }, connection: { firstPause: 20, maxPause: 100 } }
 
@@ -132,8 +139,27 @@ describe('peers: connections', () => {
     await until(() => a.links.get(id) !== undefined, 'linked after the kill')
   })
 
+  it('does not take silence for death while anything comes in', async () => {
+    const { near, far } = await streams()
+    const traffic = { bytes: 0, last: performance.now() }
+    const dead = Promise.withResolvers<Error>()
+    const busy = setInterval(() => (traffic.last = performance.now()), 5)
+    const heart = new Heartbeat(
+      { channel: new Channel(near), traffic, onDead: dead.resolve },
+      { interval: 10, timeout: 100 },
+    )
+    assert.equal(
+      await Promise.race([dead.promise, new Promise((resolve) => setTimeout(resolve, 500, 'alive'))]),
+      'alive',
+    )
+    clearInterval(busy)
+    assert.ok((await dead.promise) instanceof LinkDeadError)
+    heart.stop()
+    far.abort(new Error('done'))
+  })
+
   it('does not take a link for dead that is busy with bulk data in one direction', async () => {
-    const { ab, ba } = await couple({ link: { interval: 20, timeout: 60 } })
+    const { ab, ba } = await couple({ link: { interval: 50, timeout: 1000 } })
     const sending = (async () => {
       for (let n = 0; n < 600; n++) await ab.channel.bulk.send(Buffer.alloc(64 << 10))
     })()

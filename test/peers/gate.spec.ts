@@ -44,6 +44,10 @@ describe('peers: strangers', () => {
       const bytes = await tryOut(connection, protocol).catch(() => 0)
       assert.equal(bytes, 0, `${protocol} answered`)
     }
+    let called = 0
+    await a.node.handle('/test/1', () => void called++)
+    assert.equal(await tryOut(connection, '/test/1').catch(() => 0), 0)
+    assert.equal(called, 0, 'a handler was called')
     const invitation = new Uint8Array(8)
     const begin = encodePairMessage({ step: 'begin', version: 1, invitation, nonce: new Uint8Array(32) })
     const pairing = new Channel(await connection.newStream(PAIR_PROTOCOL))

@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { Stream } from '@libp2p/interface'
 import { afterEach, describe, it } from 'mocha'
 import {
+  Channel,
   DeviceUnreachableError,
   InvitationExpiredError,
   InvitationMalformedError,
   InvitationOwnError,
   InvitationRefusedError,
   InvitationUsedError,
+  PairingFailedError,
   type Peers,
   WrongDeviceError,
 } from '../../lib/peers/index.js'
 import { decodeToken, encodeToken } from '../../lib/peers/invitation-token.js'
-import { Pairing, prove } from '../../lib/peers/pairing.js'
+import { encodePairMessage, type PairMessage } from '../../lib/peers/messages.js'
+import { PAIR_PROTOCOL, Pairing, prove } from '../../lib/peers/pairing.js'
 import { cleanAll, device, paired } from './support.js'
 
 describe('peers: pairing by invitation', () => {
@@ -51,15 +55,45 @@ describe('peers: pairing by invitation', () => {
     await assert.rejects(b.pairing.join(token), InvitationRefusedError)
   })
 
-  it('fails with a wrong secret without telling anything, and withdraws after five attempts at one invitation', async () => {
+  it('fails with a wrong secret without telling anything', async () => {
     const [a, b] = [await device(), await device()]
     const { token } = a.pairing.invite()
     const forged = encodeToken({ ...decodeToken(token), secret: new Uint8Array(16) })
     await assert.rejects(b.pairing.join(forged), InvitationRefusedError)
-    assert.equal(a.invitations.list().length, 1)
-    const { id } = a.invitations.list()[0]
-    for (let i = 0; i < 5; i++) a.invitations.fail(id)
-    assert.equal(a.invitations.isOpen(), false)
+    assert.equal(a.trust.trusts(b.node.id) || b.trust.trusts(a.node.id), false)
+  })
+
+  it('fails for a guest that knows which invitation but not its secret; after five times it is withdrawn', async () => {
+    const [a, b] = [await device(), await device()]
+    const { invitation } = a.pairing.invite()
+    for (let i = 1; i <= 5; i++) {
+      const failed = once(a.pairing, 'failed')
+      const connection = await b.gate.dialling(a.node.id, () => b.node.dial(a.node.id, a.node.addresses))
+      const channel = new Channel(await connection.newStream(PAIR_PROTOCOL))
+      const say = (message: PairMessage) => channel.send(encodePairMessage(message))
+      await say({ step: 'begin', version: 1, invitation: Buffer.from(invitation.id, 'hex'), nonce: new Uint8Array(32) })
+      await channel.read()
+      await say({ step: 'proof', proof: new Uint8Array(32), name: 'thief', port: 1 })
+      await assert.rejects(channel.read())
+      assert.ok((await failed)[1] instanceof PairingFailedError)
+      assert.equal(a.trust.trusts(b.node.id), false)
+      assert.equal(a.invitations.isOpen(), i < 5)
+    }
+  })
+
+  it('fails at a host that does not know the secret either', async () => {
+    const [a, b] = [await device(), await device()]
+    const { token } = a.pairing.invite()
+    await a.pairing.stop()
+    const answer: PairMessage = { step: 'challenge', nonce: new Uint8Array(32), proof: new Uint8Array(32) }
+    const host = (stream: Stream): void => {
+      const channel = new Channel(stream)
+      void channel.send(encodePairMessage(answer))
+      void channel.send(encodePairMessage({ step: 'accept', name: 'impostor' }))
+    }
+    await a.node.handle(PAIR_PROTOCOL, host, { strangers: true })
+    await assert.rejects(b.pairing.join(token), PairingFailedError)
+    assert.equal(b.trust.trusts(a.node.id), false)
   })
 
   it('fails when expired: by the host, and by the text', async () => {

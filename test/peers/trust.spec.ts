@@ -112,7 +112,7 @@ describe('peers: trust', () => {
   it('survives kill -9 at any moment: every change that was told is there, and the file is whole', async () => {
     const file = path.join(directory(), 'trust.json')
     const script = path.join(import.meta.dirname, 'trust-writer.js')
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < 4; round++) {
       const child = spawn(process.execPath, [script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
       let told = ''
       child.stdout.on('data', (data) => (told += data))
