@@ -24,6 +24,7 @@ import {
   MAX_WRITE,
   NAME_MAX,
   OPCODE_SLOTS,
+  OPEN_KILL_SUIDGID,
   Opcode,
   OUT_HEADER,
   WRITE_KILL_SUIDGID,
@@ -344,7 +345,7 @@ export class Dispatcher implements Request {
   // --- files ------------------------------------------------------------------------------------------------------------
 
   private open(node: number): void {
-    const opened = this.fs.open(this.caller, node, this.in[0])
+    const opened = this.fs.open(this.caller, node, this.in[0], (this.in[1] & OPEN_KILL_SUIDGID) !== 0)
     if (typeof opened === 'number') return this.reply.error(failure(opened))
     this.putOpened(OUT, node, opened, this.in[0])
     if (!this.reply.content(OPEN_OUT)) this.drop(node, opened.handle)

@@ -34,7 +34,7 @@ export interface Attributes {
   ctimeNsec: number
 }
 
-/** Who asks: the ids of the calling process, as the kernel gives them. */
+/** Who asks: the ids of the calling process, as the kernel gives them. The object is used again: valid during the call only. */
 export interface Caller {
   uid: number
   gid: number
@@ -57,7 +57,10 @@ export interface Changes {
   mtime?: Time | 'now'
   /** Handle number when the kernel gave one (ftruncate, futimens). */
   handle?: number
-  /** FATTR_KILL_SUIDGID: drop set-id bits because of a truncate by somebody unprivileged. */
+  /**
+   * Drop the set-id bits of a regular file (set-group-id only where the group may execute): somebody unprivileged truncates, or
+   * anybody changes owner or group.
+   */
   killSetIds?: boolean
 }
 
@@ -118,14 +121,17 @@ export interface FileSystem {
   /** `flags`: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2. */
   rename(caller: Caller, parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Errno
   link(caller: Caller, ino: number, newParent: number, newName: Buffer): Attributes | Errno
-  /** `flags` as of open(2). */
-  open(caller: Caller, ino: number, flags: number): Opened | Errno
+  /**
+   * `flags` as of open(2); O_TRUNC only reaches here with the option `atomicTruncate`, and then `killSetIds` tells that the one who
+   * truncates may not keep set-id bits.
+   */
+  open(caller: Caller, ino: number, flags: number, killSetIds?: boolean): Opened | Errno
   create(caller: Caller, parent: number, name: Buffer, mode: number, flags: number): Created | Errno
   /** Fills `into` from its start, up to `into.length` bytes; answers the bytes read (short only at the end) or an errno. */
   read(caller: Caller, ino: number, handle: number, offset: number, into: Buffer): number
   /** Answers the bytes written (all) or an errno. `killSetIds`: FUSE_WRITE_KILL_SUIDGID. */
   write(caller: Caller, ino: number, handle: number, offset: number, data: Buffer, killSetIds: boolean): number
-  /** After every close(2) of a descriptor; one `release` follows when the last descriptor of the handle is gone. */
+  /** Only with the option `wantsFlush`: after every close(2) of a descriptor; one `release` follows when the last descriptor of the handle is gone. */
   flush(caller: Caller, ino: number, handle: number): Errno | typeof PENDING
   release(ino: number, handle: number): void
   fsync(caller: Caller, ino: number, handle: number, dataOnly: boolean): Errno | typeof PENDING

@@ -52,9 +52,9 @@ export async function attach(mountPoint: string, options: AttachOptions = {}): P
   return process.geteuid!() === 0 ? attachAsRoot(mountPoint, options) : attachThroughHelper(mountPoint, options)
 }
 
-/** Checks the mount point, and recovers it from a dead mount of ours. */
-async function prepare(mountPoint: string, allowNonEmpty: boolean): Promise<void> {
-  const found = await inspect(mountPoint)
+/** Checks the mount point, and recovers it from a dead mount of ours. Rejects with a MountError. */
+export async function prepare(mountPoint: string, allowNonEmpty: boolean): Promise<void> {
+  const found: MountPointState = process.platform === 'linux' ? await inspect(mountPoint) : { state: 'free' }
   if (found.state === 'stale') await recover(mountPoint, found.type)
   if (found.state === 'mounted') throw new MountPointInUseError(mountPoint, found.type)
   const info = await stat(mountPoint).catch((error: NodeJS.ErrnoException) => {

@@ -113,6 +113,7 @@ export const Fattr = {
 } as const
 
 export const GETATTR_FH = 1
+export const OPEN_KILL_SUIDGID = 1
 export const WRITE_KILL_SUIDGID = 1 << 2
 export const FSYNC_FDATASYNC = 1
 

@@ -175,11 +175,12 @@ export class MemoryFileSystem implements FileSystem {
     return node
   }
 
-  open(_caller: Caller, ino: number, flags: number): Opened | Errno {
+  open(_caller: Caller, ino: number, flags: number, kill = false): Opened | Errno {
     const node = this.nodes.get(ino)
     if (!node) return errno.ENOENT
     if (flags & O_TRUNC) {
       node.resize(0)
+      if (kill) killSetIds(node)
       this.touch(node, false, true, true)
     }
     return this.handle(node)
