@@ -26,3 +26,10 @@ export class HistoryTooLongError extends Error {
     super(`More than ${revisions} versions are missing here; that is more than can be brought over at once.`)
   }
 }
+
+/** Whether an error is not the fault of a single document: no link, a breach, no space, no volume. */
+export function mustStop(error: unknown): boolean {
+  if (error instanceof SyncInterruptedError || error instanceof SyncProtocolError) return true
+  const { code } = error as { code?: string }
+  return code === 'ENOSPC' || code === 'EIO' || code === 'VOLUME_CLOSED'
+}

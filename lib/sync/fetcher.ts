@@ -1,45 +1,68 @@
 // The receiving side of one volume pair: takes the peer's batches in order, gets what they need into the volume, reconciles
-// the heads, and only then moves the anchor and acknowledges. While one batch is reconciled the next is gathered already.
-// A document that cannot be done waits in `Pending` with its reason; the others go on.
+// the heads, and only when that is durable moves the anchor and acknowledges. Three stages, each in order and one batch after
+// the other: while one batch is reconciled the next is gathered already. A document that cannot be done waits in `Pending`
+// with its reason; the others go on.
 
 import { hex } from '../model/bytes.js'
 import { hashOf, ridOf } from '../model/hash.js'
-import type { Volume } from '../volume/contract.js'
+import type { DId } from '../model/types.js'
+import type { Head, HeadChange, Volume } from '../volume/contract.js'
 import { readAnchor, writeAnchor } from './anchor.js'
-import { SyncInterruptedError, SyncProtocolError } from './errors.js'
+import { Brake } from './brake.js'
+import { mustStop, SyncInterruptedError, SyncProtocolError } from './errors.js'
+import { Gate } from './gate.js'
 import { Gather, type GatherComponents, type Need, type Offered } from './gather.js'
 import { WINDOW } from './limits.js'
 import type { Change, Changes } from './messages.js'
 import { Pending } from './pending.js'
-import { Reconciler, type Wanted } from './reconcile.js'
+import { type Outcome, Reconciler, type Wanted } from './reconcile.js'
+import { settled } from './settled.js'
 
 export interface FetcherComponents extends GatherComponents {
   /** Tells the peer that everything up to `seq` is safe here. */
   acknowledge(seq: number): Promise<void>
   /** The link is of no use any more, or the volume cannot go on: the worker decides. */
   failed(error: Error): void
+  /** What the console shows of it is not what it was. */
+  changed(): void
   now(): number
 }
 
-/** Rounds of fetching documents that a folder names before the folder has to wait. */
-const MISSING_ROUNDS = 8
 /** How often a busy document is looked at again at once, after the volume has committed its own changes. */
 const BUSY_ROUNDS = 3
+/** How often documents that a folder names are fetched before the folder has to wait, and how deep in folders of folders. */
+const MISSING_ROUNDS = 3
+const MISSING_DEPTH = 64
+/** Documents fetched and applied together where a folder names many. */
+const DOCUMENTS_TOGETHER = 512
+
+const BUSY = 'it is open for writing here, or being committed'
+const MISSING = 'the folder names documents that the other device does not have'
 
 export class Fetcher {
   readonly pending: Pending
   /** The peer's feed is done up to here, and stands there. */
   anchor: number
   lastSeq = 0
+  /** Why somebody has to be asked before anything more is done; see `allow`. */
+  halted: string | undefined
   readonly #components: FetcherComponents
   readonly #volume: Volume
   readonly #peerVolume: Uint8Array
   readonly #gather: Gather
   readonly #reconciler: Reconciler
-  /** Ends of the two stages of the batch before. */
-  #gathered: Promise<void> = Promise.resolve()
-  #reconciled: Promise<void> = Promise.resolve()
+  readonly #brake: Brake
+  /** Closed while paused; and while halted. */
+  readonly #gate = new Gate()
+  readonly #permission = new Gate()
+  /** Ends of the three stages of the batch before. */
+  #gathered: Promise<unknown> = Promise.resolve()
+  #reconciled: Promise<unknown> = Promise.resolve()
+  #advanced: Promise<unknown> = Promise.resolve()
+  /** Applied since the last batch that was durable. */
+  #unsettled: HeadChange[] = []
   #queued = 0
+  #retrying = false
   #stopped = false
 
   constructor(components: FetcherComponents, peerVolume: Uint8Array) {
@@ -49,7 +72,12 @@ export class Fetcher {
     this.pending = new Pending(components, hex(peerVolume))
     this.anchor = readAnchor(components.volume, peerVolume)
     this.#gather = new Gather(components)
-    this.#reconciler = new Reconciler(components.volume)
+    this.#brake = new Brake(components)
+    this.#reconciler = new Reconciler({
+      volume: components.volume,
+      allowed: (changes) => this.#allowed(changes),
+      applied: (changes) => this.#unsettled.push(...changes),
+    })
   }
 
   get merges(): number {
@@ -66,46 +94,86 @@ export class Fetcher {
   }
 
   take(batch: Changes): void {
+    if (this.#stopped) return
     if (this.#queued > WINDOW)
       return this.#fail(new SyncProtocolError('The peer sent more batches than were acknowledged.'))
     this.#queued++
     this.lastSeq = Math.max(this.lastSeq, batch.lastSeq)
     const gathered = this.#gathered.then(() => this.#gatherBatch(batch.changes, batch.chunks))
-    this.#gathered = gathered.then(() => {})
-    this.#reconciled = Promise.all([gathered, this.#reconciled]).then(async ([wanted]) => {
-      if (this.#stopped) throw new SyncInterruptedError('The worker stopped.')
+    const reconciled = Promise.all([gathered, this.#reconciled]).then(async ([wanted]) => {
       await this.#reconcile(wanted)
-      await this.#advance(batch.seq)
+      return this.#unsettled.splice(0)
     })
-    this.#reconciled
-      .catch((error) => this.#fail(error as Error))
-      .finally(() => {
-        this.#queued--
-      })
-    this.#gathered.catch(() => {})
+    const advanced = Promise.all([reconciled, this.#advanced]).then(([changes]) => this.#advance(batch.seq, changes))
+    this.#gathered = gathered
+    this.#reconciled = reconciled
+    this.#advanced = advanced.finally(() => this.#queued--)
+    for (const stage of [this.#gathered, this.#reconciled, this.#advanced]) stage.catch((e) => this.#fail(e as Error))
   }
 
   /** Tries what waits and is due, or all of it. */
   async retry(all = false): Promise<void> {
+    if (this.#retrying || this.#stopped) return
     const due = this.pending.due(all)
     if (!due.length) return
+    this.#retrying = true
     const changes = due.map(({ document, head }): Change => ({ document, head, revision: new Uint8Array(0) }))
     const run = this.#reconciled.then(async () => {
       await this.#reconcile(await this.#gatherBatch(changes, []))
+      await settled(this.#volume, this.#unsettled.splice(0))
       await this.pending.save()
     })
     this.#reconciled = run
     await run.catch((error) => this.#fail(error as Error))
+    this.#retrying = false
+    this.#components.changed()
+  }
+
+  /** Heads of the volume changed: what waited for one of them is tried again at once. */
+  noticeHeads(heads: Head[]): void {
+    const waited = heads.filter(({ document }) => this.pending.hurry(document))
+    if (waited.length) void this.retry()
+  }
+
+  pause(): void {
+    this.#gate.close()
+  }
+
+  resume(): void {
+    this.#gate.open()
+  }
+
+  /** What halted it may go on. */
+  allow(): void {
+    if (!this.halted) return
+    this.#brake.allow()
+    this.halted = undefined
+    this.#permission.open()
   }
 
   stop(): void {
+    if (this.#stopped) return
     this.#stopped = true
+    const reason = new SyncInterruptedError('The worker stopped.')
+    this.#gate.fail(reason)
+    this.#permission.fail(reason)
+  }
+
+  async #allowed(changes: HeadChange[]): Promise<void> {
+    for (let why = this.#brake.check(changes); why; why = this.#brake.check(changes)) {
+      this.halted = why
+      this.#permission.close()
+      this.#components.changed()
+      await this.#permission.passed()
+    }
   }
 
   /** All changes that are news here, their needs fulfilled. One that cannot be gathered waits alone. */
   async #gatherBatch(changes: Change[], chunks: Uint8Array[]): Promise<Wanted[]> {
+    await this.#gate.passed()
     const news = changes.filter(({ document, head }) => {
       const ours = this.#volume.head(document)
+      if (ours && hex(ours.head) === hex(head)) this.pending.remove(document)
       return !ours || hex(ours.head) !== hex(head)
     })
     if (!news.length) return []
@@ -113,78 +181,74 @@ export class Fetcher {
     for (const { revision } of news) if (revision.length) offered.revisions.set(hex(ridOf(revision)), revision)
     for (const bytes of chunks) offered.chunks.set(hex(hashOf(bytes)), bytes)
     const needs = news.map(({ document, head }): Need => ({ head, ours: this.#volume.head(document)?.head }))
-    try {
-      await this.#gather.complete(needs, offered)
-      return news
-    } catch (error) {
-      if (mustStop(error)) throw error
-    }
+    if (await this.#gathers(needs, offered)) return news
     const complete: Wanted[] = []
     for (const [i, change] of news.entries()) {
-      try {
-        await this.#gather.complete([needs[i]], offered)
-        complete.push(change)
-      } catch (error) {
-        if (mustStop(error)) throw error
-        this.pending.add(change.document, change.head, (error as Error).message)
-      }
+      const error = await this.#gathers([needs[i]], offered, true)
+      if (error === true) complete.push(change)
+      else this.#wait(change, error)
     }
     return complete
   }
 
-  async #reconcile(wanted: Wanted[]): Promise<void> {
+  /** True, or why not. With `tell` in words. */
+  async #gathers(needs: Need[], offered: Offered): Promise<boolean>
+  async #gathers(needs: Need[], offered: Offered, tell: true): Promise<true | string>
+  async #gathers(needs: Need[], offered: Offered, tell = false): Promise<boolean | string> {
+    try {
+      await this.#gather.complete(needs, offered)
+      return true
+    } catch (error) {
+      if (mustStop(error)) throw error
+      return tell ? (error as Error).message : false
+    }
+  }
+
+  async #reconcile(wanted: Wanted[], depth = 0): Promise<void> {
     let open = wanted
-    let missingRounds = 0
-    let busyRounds = 0
-    while (open.length) {
+    for (let round = 0; open.length; round++) {
+      await this.#gate.passed()
       const outcomes = await this.#reconciler.reconcile(open)
+      const missing = new Map<string, DId>()
       const again: Wanted[] = []
-      const fetch = new Map<string, Uint8Array>()
-      let busy = false
+      const done: DId[] = []
       for (const [i, outcome] of outcomes.entries()) {
         const wish = open[i]
-        if (outcome.result === 'done') this.pending.remove(wish.document)
-        else if (outcome.result === 'missing' && missingRounds < MISSING_ROUNDS) {
-          for (const document of outcome.documents) fetch.set(hex(document), document)
-          again.push(wish)
-        } else if (outcome.result === 'busy' && busyRounds < BUSY_ROUNDS) {
-          busy = true
-          again.push(wish)
-        } else
-          this.#wait(
-            wish,
-            outcome.result === 'busy'
-              ? 'it is open for writing here, or being committed'
-              : 'the folder names documents that the other device does not have',
-          )
+        if (outcome.result === 'done') done.push(wish.document)
+        else if (mayTryAgain(outcome, round, depth)) again.push(wish)
+        else this.#wait(wish, reasonOf(outcome))
+        if (outcome.result === 'missing') for (const document of outcome.documents) missing.set(hex(document), document)
       }
-      if (fetch.size) {
-        missingRounds++
-        const more = await this.#fetchDocuments([...fetch.values()])
-        again.unshift(...more)
-        if (!more.length) missingRounds = MISSING_ROUNDS
-      }
-      if (busy) {
-        busyRounds++
-        await this.#volume.flush()
-      }
+      await this.#endWaiting(done)
+      if (again.length && missing.size) await this.#fetchDocuments([...missing.values()], depth)
+      if (outcomes.some(({ result }) => result === 'busy') && again.length) await this.#volume.flush()
       open = again
     }
   }
 
-  /** Heads that folders name and that are not here. */
-  async #fetchDocuments(documents: Uint8Array[]): Promise<Wanted[]> {
-    const changes: Change[] = []
-    for (let i = 0; i < documents.length; i += 512)
-      changes.push(...(await this.#components.ask({ documents: documents.slice(i, i + 512) })).documents)
-    return this.#gatherBatch(changes, [])
+  /** Documents that folders name and that are not here, with all that they name. */
+  async #fetchDocuments(documents: DId[], depth: number): Promise<void> {
+    for (let i = 0; i < documents.length; i += DOCUMENTS_TOGETHER) {
+      const { documents: heads } = await this.#components.ask({ documents: documents.slice(i, i + DOCUMENTS_TOGETHER) })
+      await this.#reconcile(await this.#gatherBatch(heads, []), depth + 1)
+    }
+  }
+
+  /** Not before it is durable: the list may be saved at any time, and nobody would tell of the document again. */
+  async #endWaiting(documents: DId[]): Promise<void> {
+    const waited = documents.filter((document) => this.pending.has(document))
+    if (waited.length) await settled(this.#volume, [...this.#unsettled])
+    for (const document of waited) this.pending.remove(document)
   }
 
   #wait({ document, head }: Wanted, reason: string): void {
     this.pending.add(document, head, reason)
+    this.#components.changed()
   }
 
-  async #advance(seq: number): Promise<void> {
+  async #advance(seq: number, changes: HeadChange[]): Promise<void> {
+    if (this.#stopped) return
+    await settled(this.#volume, changes)
     if (this.pending.full) throw new SyncInterruptedError('Too many documents wait; see why with `peerdrive status`.')
     await this.pending.save()
     await writeAnchor(this.#volume, this.#peerVolume, seq)
@@ -194,14 +258,17 @@ export class Fetcher {
 
   #fail(error: Error): void {
     if (this.#stopped) return
-    this.#stopped = true
+    this.stop()
     this.#components.failed(error)
   }
 }
 
-/** Not the fault of a single document: no link, no space, no volume. */
-function mustStop(error: unknown): boolean {
-  if (error instanceof SyncInterruptedError || error instanceof SyncProtocolError) return true
-  const { code } = error as { code?: string }
-  return code === 'ENOSPC' || code === 'EIO' || code === 'VOLUME_CLOSED'
+function mayTryAgain({ result }: Outcome, round: number, depth: number): boolean {
+  if (result === 'busy') return round < BUSY_ROUNDS
+  return result === 'missing' && round < MISSING_ROUNDS && depth < MISSING_DEPTH
+}
+
+function reasonOf(outcome: Outcome): string {
+  if (outcome.result === 'failed') return outcome.reason
+  return outcome.result === 'busy' ? BUSY : MISSING
 }

@@ -45,3 +45,6 @@ export const MAX_REVISION = REVISION_MAX
 export const ANSWER_TIMEOUT_MS = 60_000
 /** Documents that wait, per volume pair; beyond it the pair stops with a reason. */
 export const MAX_PENDING = 10_000
+/** Removing more documents than this, and more than this share of all here, needs somebody's word. */
+export const BRAKE_ENTRIES = 1000
+export const BRAKE_SHARE = 0.5

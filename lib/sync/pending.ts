@@ -24,6 +24,7 @@ const PAGE = 256
 export class Pending {
   readonly #waiting = new Map<string, Waiting>()
   #pages = 0
+  #dirty = false
 
   /** `peerVolume`: hex SId; positions and what waits are kept for each volume of a peer apart. */
   constructor(
@@ -63,6 +64,7 @@ export class Pending {
   /** The document waits, for this reason. A later head of the same document takes its place. */
   add(document: Uint8Array, head: Uint8Array, reason: string): void {
     const key = hex(document)
+    this.#dirty = true
     const before = this.#waiting.get(key)
     const attempts = (before?.attempts ?? 0) + 1
     const now = this.components.now()
@@ -70,9 +72,22 @@ export class Pending {
     this.#waiting.set(key, { document, head, reason, since: before?.since ?? now, attempts, next: now + delay })
   }
 
+  has(document: Uint8Array): boolean {
+    return this.#waiting.has(hex(document))
+  }
+
   /** True if it waited. */
   remove(document: Uint8Array): boolean {
-    return this.#waiting.delete(hex(document))
+    if (!this.#waiting.delete(hex(document))) return false
+    this.#dirty = true
+    return true
+  }
+
+  /** Is due at once, since something about it has changed. True if it waits. */
+  hurry(document: Uint8Array): boolean {
+    const waiting = this.#waiting.get(hex(document))
+    if (waiting) waiting.next = 0
+    return waiting !== undefined
   }
 
   /** What is due now, or all with `all`. */
@@ -87,7 +102,10 @@ export class Pending {
     return Math.max(0, Math.min(...this.list().map((w) => w.next)) - this.components.now())
   }
 
+  /** Durable when resolved. */
   async save(): Promise<void> {
+    if (!this.#dirty) return
+    this.#dirty = false
     const { volume } = this.components
     const lines = this.list().map((w) => [
       hex(w.document),

@@ -4,7 +4,7 @@
 import type { Behaviour, ChildSpec } from '../actors/index.js'
 import { hex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
-import { SyncInterruptedError } from './errors.js'
+import { SyncInterruptedError, SyncProtocolError } from './errors.js'
 import { Feeder } from './feeder.js'
 import { Fetcher } from './fetcher.js'
 import type { Session } from './session.js'
@@ -20,9 +20,16 @@ export interface WorkerArgs {
   inFlight: Map<string, Promise<void>>
   /** Something that the console shows has changed. */
   changed(): void
+  /** Milliseconds since the epoch. */
+  now?(): number
 }
 
-export type WorkerMessage = { type: 'pause' } | { type: 'resume' } | { type: 'retry' } | { type: 'look at what waits' }
+export type WorkerMessage =
+  | { type: 'pause' }
+  | { type: 'resume' }
+  | { type: 'retry' }
+  | { type: 'allow' }
+  | { type: 'look at what waits' }
 
 /** What the console and the API show of a worker. */
 export interface WorkerView {
@@ -64,7 +71,10 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
   init(context, args) {
     const { volume, session, peerVolume } = args
     const number = ++follows
-    const failed = (error: Error) => context.exit(session.over ? undefined : error)
+    const failed = (error: Error) => {
+      if (error instanceof SyncProtocolError) session.abort(error)
+      context.exit(session.over ? undefined : error)
+    }
     const feeder = new Feeder({ volume, send: (changes) => session.send({ changes }), failed })
     const fetcher = new Fetcher(
       {
@@ -76,7 +86,8 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
           args.changed()
         },
         failed,
-        now: () => Date.now(),
+        changed: () => args.changed(),
+        now: args.now ?? Date.now,
       },
       peerVolume,
     )
@@ -92,7 +103,10 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         fetcher.take(changes)
       },
     })
-    const unlisten = volume.on('heads', () => feeder.wake())
+    const unlisten = volume.on('heads', (heads) => {
+      feeder.wake()
+      fetcher.noticeHeads(heads)
+    })
     if (args.receives)
       session.send({ follow: { root: volume.root, sid: peerVolume, after: fetcher.anchor, number } }).catch(failed)
     context.every(1000, { type: 'look at what waits' })
@@ -113,22 +127,29 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
     return state
   },
 
-  async handle(state, message, context) {
+  handle(state, message, context) {
     const { feeder, fetcher, args } = state
     switch (message.type) {
       case 'pause':
       case 'resume':
         state.paused = message.type === 'pause'
         feeder.paused = state.paused
+        if (state.paused) fetcher.pause()
+        else fetcher.resume()
         feeder.wake()
         args.changed()
         return
+      case 'allow':
+        fetcher.allow()
+        args.changed()
+        return
+      // Not waited for: it may take long, or until somebody allows something.
       case 'retry':
-        await fetcher.retry(true)
+        void fetcher.retry(true)
         return
       case 'look at what waits':
         if (args.session.over) return context.exit()
-        if (!state.paused) await fetcher.retry()
+        if (!state.paused) void fetcher.retry()
         return
     }
   },
@@ -146,11 +167,13 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
     received: fetcher.anchor,
     merges: fetcher.merges,
     waiting: fetcher.pending.size,
+    halted: fetcher.halted ?? null,
   }),
 }
 
 export function stateOf({ feeder, fetcher, paused }: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused'>): string {
   if (paused) return 'paused'
+  if (fetcher.halted) return 'halted'
   if (fetcher.working || fetcher.anchor < fetcher.lastSeq) return 'receiving'
   if (feeder.following && feeder.acknowledged < feeder.sent) return 'sending'
   return 'idle'
