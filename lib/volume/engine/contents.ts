@@ -117,9 +117,12 @@ export class Contents {
       case 'journal':
         into.set(this.#journal.readBytes(content.lsn + offset, length), at)
         return
-      case 'spool':
-        this.readSpool(this.#spools.get(content.spool), offset, into, at, length)
+      case 'spool': {
+        const spool = this.#spools.get(content.spool)
+        if (spool.content === undefined) this.readSpool(spool, offset, into, at, length)
+        else this.readContent({ kind: 'committed', content: spool.content }, offset, into, at, length)
         return
+      }
       case 'committed':
         if (content.content.root) this.#readTree(this.#base(content.content), offset, into, at, length)
         else if (content.content.inline) into.set(content.content.inline.subarray(offset, offset + length), at)

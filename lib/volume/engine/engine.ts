@@ -193,8 +193,8 @@ export class Engine {
   /** The content of a closed spool is in packs now. */
   spoolCommitted(id: number, content: Content): void {
     this.state.refresh()
-    const spool = this.#spools.peek(id) ?? this.#loaded(id)
-    if (!spool) return
+    const spool = this.#spools.peek(id)
+    if (!spool) return this.#goneUnknown(id)
     spool.state = 'committed'
     spool.content = content
     const inode = this.state.peek(spool.ino)
@@ -202,8 +202,11 @@ export class Engine {
     this.#dropIfUnused(spool)
   }
 
-  #loaded(id: number): Spool | undefined {
-    return this.#c.durable.spool(id) && this.#spools.get(id)
+  /** A spool that this thread never used: nothing here refers to it. */
+  #goneUnknown(id: number): void {
+    if (!this.#c.durable.spool(id)) return
+    this.#transaction.record(() => this.#c.journal.spoolGone(id))
+    this.#transaction.commit({ defer: true })
   }
 
   #dropIfUnused(spool: Spool): void {

@@ -43,8 +43,10 @@ export function resume(components: ResumeComponents, { journal: directory, from,
   } finally {
     journal.close()
   }
-  for (const { id, spool } of components.durable.spools())
+  for (const { id, spool } of components.durable.spools()) {
     if (spool.state === 'open') resumeSpool(components, id, spool.ino)
+  }
+  dropCommitted(components)
 }
 
 /** Follows what settles writes, as the committer does (fold.ts). */
@@ -87,6 +89,17 @@ function resumeSpool(c: ResumeComponents, id: number, ino: number): void {
   }
   c.transaction.record(() => c.journal.spoolGone(id))
   c.transaction.commit()
+}
+
+/** Committed ones that nothing lies on: the thread before did not come to say that they may go. */
+function dropCommitted(c: ResumeComponents): void {
+  const rows = c.durable.spools()
+  const needed = new Set(rows.map(({ spool }) => (spool.base.kind === 'spool' ? spool.base.spool : 0)))
+  for (const { id, spool } of rows) {
+    if (spool.state !== 'committed' || needed.has(id)) continue
+    c.transaction.record(() => c.journal.spoolGone(id))
+    c.transaction.commit({ defer: true })
+  }
 }
 
 function close(c: ResumeComponents, inode: Inode): void {

@@ -13,6 +13,7 @@ import { RangeSet } from './range-set.js'
 export interface Spool {
   readonly id: number
   readonly ino: number
+  /** -1: committed before this thread had it. */
   readonly fd: number
   /** What it lies on; undefined: nothing, the file is the content as it is. */
   readonly base: LiveContent | undefined
@@ -70,14 +71,11 @@ export class SpoolFiles {
     this.#durable.refresh()
     const row = this.#durable.spool(id)
     if (!row) throw new ErrnoError(EIO, 'EIO', `Spool ${id} is not in the volume any more`)
+    // Once it is committed its file may have become a pack; nobody reads it any more.
+    const fd = row.content ? -1 : fs.openSync(this.#pathOf(id), row.state === 'open' ? 'r+' : 'r')
     const hasBase = row.base.kind !== 'committed' || row.base.content.size > 0
     const spool: Spool = {
-      ...{
-        id,
-        ino: row.ino,
-        fd: fs.openSync(this.#pathOf(id), row.state === 'open' ? 'r+' : 'r'),
-        base: hasBase ? row.base : undefined,
-      },
+      ...{ id, ino: row.ino, fd, base: hasBase ? row.base : undefined },
       ...{ ranges: new RangeSet(row.ranges), baseSize: row.baseSize, state: row.state, content: row.content },
       ...{ dependents: 0, since: 0 },
     }
@@ -100,14 +98,14 @@ export class SpoolFiles {
   /** Not used by this thread any more. Answers the one below, if it may be that nothing needs that one now. */
   drop(spool: Spool): Spool | undefined {
     if (!this.#spools.delete(spool.id)) return undefined
-    fs.closeSync(spool.fd)
+    if (spool.fd >= 0) fs.closeSync(spool.fd)
     const below = spool.base?.kind === 'spool' ? this.#spools.get(spool.base.spool) : undefined
     if (below) below.dependents--
     return below
   }
 
   close(): void {
-    for (const spool of this.#spools.values()) fs.closeSync(spool.fd)
+    for (const { fd } of this.#spools.values()) if (fd >= 0) fs.closeSync(fd)
     this.#spools.clear()
   }
 }

@@ -8,12 +8,16 @@ import type { Attributes, Caller, DirectoryEntry, FileSystem } from '../../../li
 import type { Batch } from '../../../lib/store/batch.js'
 import { JournalWriter } from '../../../lib/store/journal.js'
 import { VolumeLayout } from '../../../lib/store/layout.js'
+import { PackReader } from '../../../lib/store/packs.js'
 import { recover } from '../../../lib/store/recovery.js'
+import { commitSpool } from '../../../lib/store/spool-commit.js'
 import { StoreReader } from '../../../lib/store/tables.js'
 import { createVolume } from '../../../lib/store/volume-store.js'
 import { Engine, type EngineComponents, type EngineInit } from '../../../lib/volume/engine/engine.js'
 import type { Sealed } from '../../../lib/volume/engine/file-data.js'
 import type { Journal, Progress } from '../../../lib/volume/engine/ports.js'
+import { hashSpool } from '../../../lib/volume/hashing/hash-spool.js'
+import { spoolWork } from '../../../lib/volume/spool-job.js'
 
 export const ROOT: Caller = { uid: 0, gid: 0, pid: 1 }
 export const AUTHOR = new Uint8Array(32).fill(7)
@@ -104,6 +108,26 @@ export class TestVolume implements Progress {
     const bounds = { frames: 1e9, bytes: 1e12, until: Number.POSITIVE_INFINITY }
     while (this.batch.foldFrames(this.#end, bounds)) this.batch.commit(false)
     this.batch.commit(seal)
+  }
+
+  /** The hashers are done with every spool that was closed. */
+  seal(): void {
+    this.fold()
+    const packs = new PackReader({ reader: this.reader, layout: this.layout })
+    for (const { spool } of this.sealed.splice(0)) {
+      const work = spoolWork(this, spool)
+      if (work.kind !== 'hash') continue
+      const { content, chunks, lists } = hashSpool(work.job, packs.source)
+      commitSpool({ ...this.#batchParts(), layout: this.layout }, { spool, content, chunks, lists })
+      this.batch.commit(false)
+      this.engine.spoolCommitted(spool, content)
+    }
+    packs.close()
+  }
+
+  #batchParts() {
+    const { view, writer, packs, reviser, fold } = this.batch
+    return { view, writer, packs, reviser, fold }
   }
 
   /** The process ends without a word, and the volume is opened again. */
