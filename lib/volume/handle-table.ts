@@ -1,6 +1,8 @@
 // What is known of handles that are open for writing and of spools on their way into packs. Outlives the actors that do the
 // work and the volume thread that reports: so it counts their failures. Owns no files and no descriptors.
 
+import type { OpenHandle } from './engine/messages.js'
+
 /** open → dirty → sealing → committed | failed (ARCHITECTURE "From write to version"). */
 export type HandleState = 'open' | 'dirty' | 'sealing' | 'committed' | 'failed'
 
@@ -20,15 +22,8 @@ export interface HandleEntry {
   lastError?: string
   /** Bytes of the content that are chunked and hashed. */
   progress: number
-}
-
-/** What the volume thread reports of one handle. */
-export interface HandleReport {
-  handle: number
-  ino: number
-  spool?: number
-  size: number
-  dirty: boolean
+  /** Names from the root, where it has some. */
+  path?: Uint8Array[]
 }
 
 export class HandleTable {
@@ -48,14 +43,15 @@ export class HandleTable {
   }
 
   /** All handles that are open for writing now: those not named any more are closed. */
-  reported(reports: HandleReport[]): void {
+  reported(reports: OpenHandle[]): void {
     const open = new Set<string>()
     for (const report of reports) {
       const key = report.spool === undefined ? `h${report.handle}` : `s${report.spool}`
       open.add(key)
       const entry = this.#entries.get(key) ?? this.#add({ key, ...emptyEntry(), ino: report.ino })
-      Object.assign(entry, { handle: report.handle, ino: report.ino, spool: report.spool, size: report.size })
-      if (entry.state === 'open' || entry.state === 'dirty') entry.state = report.dirty ? 'dirty' : 'open'
+      const { dirty, ...rest } = report
+      Object.assign(entry, rest)
+      if (entry.state === 'open' || entry.state === 'dirty') entry.state = dirty ? 'dirty' : 'open'
     }
     for (const entry of this.all()) {
       if (open.has(entry.key)) continue

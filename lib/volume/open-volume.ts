@@ -1,9 +1,10 @@
 // Opens a volume: takes its lock, holds what outlives its actors, mounts it. The work is done by the actors of
-// `volumeSupervisor`, which whoever opened the volume starts and stops.
+// `volumeSupervisor`, which whoever opened the volume starts and stops. Owns the order of opening and of leaving:
+// `openVolume`, start the supervisor, `resources.opened` … `leaveVolume`, stop the supervisor, `resources.close()`.
 
-import { mkdirSync } from 'node:fs'
-import type { AsyncFileSystem } from '../fuse/async-file-system.js'
+import { mkdir } from 'node:fs/promises'
 import type { DriverName } from '../fuse/driver.js'
+import type { AttachOptions } from '../fuse/mount.js'
 import { openVolume as takeVolume } from '../store/volume-store.js'
 import type { HasherPool } from './hashing/pool.js'
 import { MountPoint } from './mount-point.js'
@@ -12,10 +13,13 @@ import { OpenedVolume } from './volume.js'
 
 export interface OpenVolumeInit {
   directory: string
-  /** This device, 32 bytes. */
+  /** This device, 32 bytes: the author of revisions. */
   author: Uint8Array
+  /** Absent: the volume is not mounted. The directory is made if it is not there. */
   mountPoint?: string
   driver?: DriverName
+  mountOptions?: AttachOptions
+  /** Hears of what recovery, scrub and mount have to say. */
   onReport?: (text: string) => void
 }
 
@@ -26,29 +30,24 @@ export interface OpenedVolumeParts {
 
 /**
  * Opens and mounts; operations on the mount wait until the actors serve it.
- * Throws the errors of lib/store's `openVolume` and MountErrors; then nothing is left open or mounted.
+ * Rejects with the errors of lib/store's `openVolume` and MountErrors; then nothing is left open or mounted.
  */
 export async function openVolume(
   { hashers }: { hashers: HasherPool },
   init: OpenVolumeInit,
 ): Promise<OpenedVolumeParts> {
-  const resources = new VolumeResources(
-    { hashers },
-    { ...takeVolume(init.directory), author: init.author, onReport: init.onReport },
-  )
+  const taken = takeVolume(init.directory)
+  let resources: VolumeResources
+  try {
+    resources = new VolumeResources({ hashers }, { ...taken, author: init.author, onReport: init.onReport })
+  } catch (error) {
+    taken.lock.free()
+    throw error
+  }
   const parts = { volume: new OpenedVolume({ resources }), resources }
   if (!init.mountPoint) return parts
-  mkdirSync(init.mountPoint, { recursive: true })
-  resources.mountPoint = new MountPoint(
-    {
-      serve: (session) => resources.engine.serve(session),
-      fileSystem: remoteFileSystem(resources),
-      report: resources.report,
-    },
-    { mountPoint: init.mountPoint, driver: init.driver },
-  )
   try {
-    await resources.mountPoint.mount()
+    await mount(resources, init.mountPoint, init)
   } catch (error) {
     await resources.close()
     throw error
@@ -56,17 +55,30 @@ export async function openVolume(
   return parts
 }
 
-/** Operations of the volume thread as calls, for drivers that run on this thread. */
-function remoteFileSystem({ engine }: VolumeResources): AsyncFileSystem {
-  const quiet = new Set(['forget', 'release', 'releasedir'])
-  return new Proxy({} as AsyncFileSystem, {
-    get(_target, name) {
-      if (typeof name !== 'string' || name === 'then') return undefined
-      return (...args: unknown[]) => {
-        const answer = engine.link.request({ type: 'call', method: name, args })
-        if (!quiet.has(name)) return answer
-        answer.catch(() => {})
-      }
+async function mount(resources: VolumeResources, mountPoint: string, init: OpenVolumeInit): Promise<void> {
+  // A stale mount cannot be looked at; the driver clears it away, or says what is wrong.
+  await mkdir(mountPoint, { recursive: true }).catch(() => {})
+  resources.mountPoint = new MountPoint(
+    {
+      serve: (session) => resources.engine.serve(session),
+      fileSystem: resources.engine.fileSystem,
+      report: resources.report,
     },
-  })
+    { mountPoint, driver: init.driver, options: init.mountOptions },
+  )
+  await resources.mountPoint.mount()
+}
+
+/**
+ * Before the actors are stopped: the mount goes, so that nobody writes any more (one in use vanishes from the tree at once
+ * and ends with its last file), then everything is committed while all threads still run. Never rejects: what cannot be
+ * written now (a disk that is full) is in the journal, and folded when the volume is opened again; it is reported.
+ */
+export async function leaveVolume({ volume, resources }: OpenedVolumeParts): Promise<void> {
+  try {
+    await resources.mountPoint?.unmount()
+    await volume.flush()
+  } catch (error) {
+    resources.report(`Not everything could be put in order: ${(error as Error).message}`)
+  }
 }

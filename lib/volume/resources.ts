@@ -5,7 +5,7 @@
 import { hex } from '../model/bytes.js'
 import type { VolumeDescription, VolumeLayout, VolumeLock } from '../store/layout.js'
 import { PackReader } from '../store/packs.js'
-import { PROGRESS_COMMITTED, PROGRESS_JOURNAL_END, PROGRESS_SLOTS } from '../store/records.js'
+import { type Lsn, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END, PROGRESS_SLOTS } from '../store/records.js'
 import { StoreReader } from '../store/tables.js'
 import { ChunkFiles } from './chunk-files.js'
 import { CommitterClient } from './committer-client.js'
@@ -47,6 +47,11 @@ export class VolumeResources {
   readonly reports: string[] = []
   readonly #lock: VolumeLock
   readonly #onReport: (text: string) => void
+  #engineLives = false
+  #recoveredEnd?: Lsn
+  readonly #waiting: (() => void)[] = []
+  readonly #opened: Promise<void>
+  #settleOpened: (error?: Error) => void = () => {}
   readonly #slots = new BigInt64Array(this.progress)
   /** If it is to be mounted. */
   mountPoint?: MountPoint
@@ -64,8 +69,12 @@ export class VolumeResources {
     this.chunkFiles = new ChunkFiles({ reader: this.reader, layout: init.layout })
     this.reads = new VolumeReads(this)
     this.heads = new HeadFeed({ reads: this.reads, reader: this.reader })
-    this.committer = new CommitterClient()
+    this.committer = new CommitterClient({ progress: this.progress })
     this.engine = new EngineClient()
+    this.#opened = new Promise((resolve, reject) => {
+      this.#settleOpened = (error) => (error ? reject(error) : resolve())
+    })
+    this.#opened.catch(() => {})
   }
 
   /** Name in the registry of one of the volume's actors. */
@@ -83,6 +92,58 @@ export class VolumeResources {
   get backlog(): number {
     const end = Atomics.load(this.#slots, PROGRESS_JOURNAL_END)
     return Math.max(0, Number(end - Atomics.load(this.#slots, PROGRESS_COMMITTED)))
+  }
+
+  /** A volume thread is running, or may be: what is open is its business. */
+  get engineLives(): boolean {
+    return this.#engineLives
+  }
+
+  /** Where the journal ends after a recovery that no volume thread has followed yet. */
+  get recoveredEnd(): Lsn | undefined {
+    return this.#recoveredEnd
+  }
+
+  /** What an earlier committer has recovered does not count any more: nobody may begin while this one does it again. */
+  recoveryBegins(): void {
+    this.#recoveredEnd = undefined
+  }
+
+  /** The committer has folded and settled everything; a volume thread may begin. */
+  recovered(end: Lsn): void {
+    this.#recoveredEnd = end
+    this.#wake()
+  }
+
+  /** Resolves with the end of the journal when a volume thread may begin; it counts as running from then on. */
+  async engineMayStart(signal: AbortSignal): Promise<Lsn | undefined> {
+    while (this.#recoveredEnd === undefined && !signal.aborted)
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    if (signal.aborted) return undefined
+    const end = this.#recoveredEnd
+    this.#recoveredEnd = undefined
+    this.#engineLives = true
+    return end
+  }
+
+  /** The volume thread is surely gone. */
+  engineEnded(): void {
+    this.#engineLives = false
+  }
+
+  /** Resolves when the volume serves for the first time; rejects if its committer cannot start. */
+  get opened(): Promise<void> {
+    return this.#opened
+  }
+
+  started = (): void => this.#settleOpened()
+  startFailed = (error: Error): void => this.#settleOpened(error)
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
   }
 
   /** Closed spools that no chunks were made of yet get an entry, and an actor by that. */

@@ -1,0 +1,149 @@
+// The volume thread as an actor: starts it, hears its events, and tells the link who lives. Owns the thread and nothing else:
+// the mount's descriptors, shared memory and what is known of handles are the volume's (resources.ts).
+//
+// Recovery: a volume thread begins with an empty overlay over LMDB, so whatever the one before has journaled has to be folded
+// first, and what it had open to be settled: the committer does both when it starts without a volume thread, so it is asked
+// to start again. Waiting for that must not hold up the supervisor (it may have the committer to start), so `init` only sends
+// the actor on its way; requests wait in the link meanwhile.
+
+import { Worker } from 'node:worker_threads'
+import { type Behaviour, type ChildSpec, type Context, type SupervisorMessage, startChild } from '../actors/index.js'
+import { ring } from '../fuse/session.js'
+import type { Lsn } from '../store/records.js'
+import type { CommitterActorMessage } from './committer-actor.js'
+import type { EngineData, EngineEvent, EngineMessage } from './engine/messages.js'
+import { PathError } from './errors.js'
+import { completeFsync } from './fsync.js'
+import { handleSpec } from './handle-actor.js'
+import type { VolumeResources } from './resources.js'
+
+/** How long a thread may take to write and close what it has when it is asked to stop. */
+const STOP_MS = 10_000
+
+export type EngineActorMessage = { type: 'start' } | { type: 'kill' }
+
+interface State {
+  volume: VolumeResources
+  worker?: Worker
+}
+
+const behaviour: Behaviour<State, EngineActorMessage, VolumeResources> = {
+  kind: 'thread',
+
+  init(context, volume) {
+    volume.handles.onNew = (entry) => {
+      const handles = context.whereis<SupervisorMessage>(volume.name('handles'))
+      // No supervisor at the moment: when it starts it asks the table who has to be there.
+      if (handles) startChild(handles, handleSpec({ components: volume, entry })).catch(() => {})
+    }
+    context.self.cast({ type: 'start' })
+    return { volume }
+  },
+
+  async handle(state, message, context) {
+    const { volume } = state
+    if (message.type === 'kill') return void (await end(state.worker, volume))
+    context.whereis<CommitterActorMessage>(volume.name('committer'))?.cast({ type: 'recover' })
+    const journalEnd = await volume.engineMayStart(context.signal)
+    if (journalEnd === undefined) return
+    const worker = startThread(volume, journalEnd)
+    state.worker = worker
+    await ready(state, worker, context)
+    if (context.signal.aborted) return void (await end(worker, volume))
+    volume.findPendingSpools()
+    volume.started()
+  },
+
+  async terminate({ volume, worker }, reason) {
+    if (!worker) return
+    if (reason.kind === 'shutdown' || reason.kind === 'normal') await finish(volume)
+    volume.engine.link.detach(reason.kind === 'crash' ? reason.error.message : reason.kind)
+    await end(worker, volume)
+    volume.engineEnded()
+  },
+
+  summarize: ({ volume, worker }) => ({
+    state: !worker ? 'waits for recovery' : volume.engine.link.attached ? 'serves' : 'starts',
+    thread: worker?.threadId ?? 0,
+    'threads before': volume.engine.generation,
+    'requests waiting': volume.engine.link.waiting,
+    backlog: volume.backlog,
+  }),
+}
+
+function startThread(volume: VolumeResources, end: Lsn): Worker {
+  const data: EngineData = {
+    directory: volume.layout.directory,
+    end,
+    progress: volume.progress,
+    session: volume.engine.session,
+    generation: volume.engine.generation++,
+  }
+  return new Worker(new URL('./engine/thread.js', import.meta.url), {
+    name: 'peerdrive-volume',
+    workerData: data,
+    // Live state is bounded by itself (live-state.ts); buffers of file contents are not on this heap.
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
+  })
+}
+
+/** Resolves when the thread takes requests. Its end is the actor's. */
+function ready({ volume }: State, worker: Worker, context: Context<EngineActorMessage>): Promise<void> {
+  const { link } = volume.engine
+  return new Promise((resolve, reject) => {
+    const over = (error: Error) => {
+      if (!context.signal.aborted) context.exit(error)
+      reject(error)
+    }
+    worker.on('error', over)
+    worker.on('exit', (code) => over(new Error(`The volume thread ended (exit code ${code}).`)))
+    worker.on('message', (message: EngineMessage) => {
+      if ('event' in message) {
+        if (message.event.type === 'ready') {
+          link.attach((id, request) => {
+            worker.postMessage({ id, request })
+            if (volume.engine.session) ring(volume.engine.session)
+          })
+          resolve()
+        } else onEvent(volume, message.event)
+      } else if ('error' in message) link.fail(message.id, new PathError(message.error.code, message.error.message))
+      else link.answer(message.id, message.answer)
+    })
+  })
+}
+
+function onEvent(volume: VolumeResources, event: EngineEvent): void {
+  switch (event.type) {
+    case 'handles':
+      return volume.handles.reported(event.handles)
+    case 'sealed':
+      return volume.handles.sealing(event.spool, event.ino, event.size)
+    case 'fsync':
+      return void completeFsync(volume, event)
+    case 'wake':
+      return volume.committer.wake()
+    case 'unmounted':
+      return void volume.mountPoint?.ended()
+    case 'report':
+      return volume.report(event.text)
+  }
+}
+
+/** The thread may sleep in poll(2), which nothing but the doorbell ends. */
+async function end(worker: Worker | undefined, volume: VolumeResources): Promise<void> {
+  const ended = worker?.terminate()
+  if (volume.engine.session) ring(volume.engine.session)
+  await ended
+}
+
+async function finish(volume: VolumeResources): Promise<void> {
+  if (!volume.engine.link.attached) return
+  const stopped = volume.engine.link.request({ type: 'stop' }).catch(() => {})
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([stopped, new Promise((resolve) => (timer = setTimeout(resolve, STOP_MS)))])
+  clearTimeout(timer)
+}
+
+export function engineSpec(volume: VolumeResources): ChildSpec<VolumeResources> {
+  return { id: 'engine', behaviour, args: volume, name: volume.name('engine'), shutdownMs: STOP_MS + 5000 }
+}
