@@ -4,7 +4,7 @@
 import type { Behaviour, ChildSpec } from '../actors/index.js'
 import { hex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
-import { SyncInterruptedError, SyncProtocolError } from './errors.js'
+import { SyncProtocolError } from './errors.js'
 import { Feeder } from './feeder.js'
 import { Fetcher } from './fetcher.js'
 import type { Session } from './session.js'
@@ -37,7 +37,8 @@ export interface WorkerView {
   feeder: Feeder
   fetcher: Fetcher
   paused: boolean
-  lastError?: string
+  /** Why it stands still, or what ended its last life. */
+  readonly lastError?: string
 }
 
 interface State extends WorkerView {
@@ -45,6 +46,8 @@ interface State extends WorkerView {
 }
 
 let follows = 0
+/** By worker id, until something goes well again: outlives the worker that it ended. */
+const lastErrors = new Map<string, string>()
 /** The workers that live, for whoever lists them. */
 const living = new Set<WorkerView>()
 
@@ -71,7 +74,9 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
   init(context, args) {
     const { volume, session, peerVolume } = args
     const number = ++follows
+    const id = workerId(volume, session.peer)
     const failed = (error: Error) => {
+      if (!session.over) lastErrors.set(id, error.message)
       if (error instanceof SyncProtocolError) session.abort(error)
       context.exit(session.over ? undefined : error)
     }
@@ -83,6 +88,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         inFlight: args.inFlight,
         async acknowledge(seq) {
           await session.send({ ack: { root: volume.root, seq, number } })
+          lastErrors.delete(id)
           args.changed()
         },
         failed,
@@ -115,6 +121,9 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       feeder,
       fetcher,
       paused: false,
+      get lastError() {
+        return fetcher.halted ?? lastErrors.get(id)
+      },
       end() {
         living.delete(state)
         detach()
@@ -135,7 +144,10 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         state.paused = message.type === 'pause'
         feeder.paused = state.paused
         if (state.paused) fetcher.pause()
-        else fetcher.resume()
+        else {
+          fetcher.resume()
+          fetcher.allow()
+        }
         feeder.wake()
         args.changed()
         return
@@ -154,11 +166,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
     }
   },
 
-  terminate(state, reason) {
-    if (reason.kind === 'crash' && !(reason.error instanceof SyncInterruptedError))
-      state.lastError = reason.error.message
-    state.end()
-  },
+  terminate: (state) => state.end(),
 
   summarize: ({ args, feeder, fetcher, paused }) => ({
     peer: args.peerName,

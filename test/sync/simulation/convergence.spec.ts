@@ -43,7 +43,8 @@ async function run(seed: number, count: number): Promise<void> {
         const cutAfter = random() < 0.6 ? Math.floor(random() * 60) + 1 : undefined
         net.connect(net.devices[device], net.devices[other], { delay: 3, random, cutAfter })
       } else if (what < 0.85) net.cutAll()
-      else if (what < 0.9) await net.devices[device].restart()
+      else if (what < 0.88) await net.devices[device].restart(random() < 0.4)
+      else if (what < 0.91) await net.devices[device].killSomething(random)
       else for (let turns = random() * 30; turns > 0; turns--) await turn()
     }
     net.cutAll()

@@ -69,6 +69,13 @@ export class Device {
     await this.start()
   }
 
+  /** Kills the manager or a worker; supervisors start them again. */
+  async killSomething(random: () => number): Promise<void> {
+    const actors = this.system.inspect().children.flatMap((node) => (node.id === 'sync' ? node.children : [node]))
+    const actor = actors[Math.floor(random() * actors.length)]
+    if (actor?.status === 'running') await this.system.kill(actor.path)
+  }
+
   look(): void {
     this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'changed' })
   }
@@ -180,12 +187,14 @@ export class Network {
     }
   }
 
-  /** No version that anybody made is missing anywhere. (Merges that another one overtook may be.) */
+  /** No version that anybody made, and that ever was a head anywhere, is missing anywhere. */
   assertNothingLost(): void {
-    const versions = (volume: MemoryVolume) =>
-      volume.revisionIds().filter((rid) => volume.revision(unhex(rid))!.author.length > 0)
-    const [first, ...others] = this.devices.map(({ volume }) => versions(volume))
+    const [first, ...others] = this.devices.map(({ volume }) => volume.versions())
     for (const other of others) assert.deepEqual(other, first)
+    const versions = new Set(first)
+    for (const { volume } of this.devices)
+      for (const rid of volume.ledger)
+        if (volume.revision(unhex(rid))!.author.length > 0) assert.ok(versions.has(rid), `version ${rid} is lost`)
   }
 
   async stop(): Promise<void> {

@@ -58,6 +58,8 @@ interface Draft {
 }
 
 interface Durable {
+  /** Every head there ever was, hex. */
+  ledger: Set<string>
   heads: Map<string, Head>
   revisions: Map<string, { bytes: Uint8Array; revision: Revision }>
   chunks: Map<string, Uint8Array>
@@ -95,6 +97,7 @@ export class MemoryVolume implements Volume {
   #ids = 0
   #ticks = 0
   #scheduled = false
+  #over = false
 
   constructor(init: MemoryVolumeInit, durable?: Durable) {
     this.#init = init
@@ -103,6 +106,7 @@ export class MemoryVolume implements Volume {
     this.label = init.label ?? init.seed
     this.author = new Uint8Array(createHash('sha256').update(init.seed).digest())
     this.#durable = durable ?? {
+      ledger: new Set(),
       heads: new Map(),
       revisions: new Map(),
       chunks: new Map(),
@@ -130,6 +134,7 @@ export class MemoryVolume implements Volume {
   restarted(lost = false): MemoryVolume {
     if (!lost) this.commit()
     this.#listeners.clear()
+    this.#over = true
     return new MemoryVolume(this.#init, this.#durable)
   }
 
@@ -191,6 +196,7 @@ export class MemoryVolume implements Volume {
   }
 
   async setSetting(key: string, value: Uint8Array | undefined): Promise<void> {
+    this.#check()
     if (key.length > 200 || (value?.length ?? 0) > 65536) throw new RangeError('setting too large')
     if (value) this.#durable.settings.set(key, Uint8Array.from(value))
     else this.#durable.settings.delete(key)
@@ -199,6 +205,7 @@ export class MemoryVolume implements Volume {
   // Imports and apply
 
   async importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+    this.#check()
     const revisions = encoded.map(decodeRevision)
     await this.onImport?.(revisions)
     this.counts.imports++
@@ -206,6 +213,7 @@ export class MemoryVolume implements Volume {
   }
 
   async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    this.#check()
     for (const { id, bytes } of chunks) {
       if (!equal(hashOf(bytes), id)) throw new Error(`chunk ${hex(id)} is not what its id says`)
     }
@@ -217,6 +225,7 @@ export class MemoryVolume implements Volume {
   }
 
   async apply(changes: HeadChange[]): Promise<ApplyResult[]> {
+    this.#check()
     this.onApply?.(changes)
     this.counts.applies++
     const coming = new Set(changes.map(({ document }) => hex(document)))
@@ -251,6 +260,7 @@ export class MemoryVolume implements Volume {
 
   /** Makes revisions of all drafts and heads of everything; tells of them. */
   commit(): void {
+    if (this.#over) return
     const told: Head[] = []
     for (const [key, draft] of [...this.#drafts]) {
       if (this.open.has(key)) continue
@@ -353,8 +363,24 @@ export class MemoryVolume implements Volume {
     return new Map([...this.#durable.heads].map(([key, { head }]) => [key, hex(head)]).sort() as [string, string][])
   }
 
-  revisionIds(): string[] {
-    return [...this.#durable.revisions.keys()].sort()
+  /** Every revision that ever was a head here, hex. */
+  get ledger(): ReadonlySet<string> {
+    return this.#durable.ledger
+  }
+
+  /** Every revision that a head is or descends from, and that somebody made (merges are made by nobody), hex and sorted. */
+  versions(): string[] {
+    const seen = new Set<string>()
+    const versions: string[] = []
+    const stack = [...this.#durable.heads.values()].map(({ head }) => head)
+    for (let rid = stack.pop(); rid; rid = stack.pop()) {
+      if (seen.has(hex(rid))) continue
+      seen.add(hex(rid))
+      const revision = this.revision(rid)
+      if (revision?.author.length) versions.push(hex(rid))
+      stack.push(...(revision?.parents ?? []))
+    }
+    return versions.sort()
   }
 
   /** What is promised and not there: ancestors, chunks, documents that folders name. */
@@ -441,6 +467,10 @@ export class MemoryVolume implements Volume {
 
   // Inside
 
+  #check(): void {
+    if (this.#over) throw Object.assign(new Error('The volume is closed.'), { code: 'VOLUME_CLOSED' })
+  }
+
   #store(bytes: Uint8Array): RId {
     const copy = Uint8Array.from(bytes)
     const rid = ridOf(copy)
@@ -451,6 +481,7 @@ export class MemoryVolume implements Volume {
   #setHead(document: DId, rid: RId): Head {
     const head: Head = { document, head: rid, seq: ++this.#durable.seq, ino: 1 }
     this.#durable.heads.set(hex(document), head)
+    this.#durable.ledger.add(hex(rid))
     this.#live.set(hex(document), rid)
     this.#documents.set(hex(document), document)
     return head
