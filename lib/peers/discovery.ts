@@ -10,7 +10,6 @@ import type { QueryPacket } from 'multicast-dns'
 import { announcedAddresses } from './addresses.js'
 import { type DeviceId, fingerprint } from './device-id.js'
 import { diagnose, type Problem, socketProblem } from './discovery-problems.js'
-import { asError } from './errors.js'
 import type { Node } from './node.js'
 import type { Trust } from './trust.js'
 
@@ -87,19 +86,25 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
   /** Never fails: what is in the way is told by `problems`. */
   async start(): Promise<void> {
     if (this.#service || !this.#init.enabled) return
+    this.#started = this.#clock()
+    this.#heardSelf = 0
+    this.#timer = setInterval(() => void this.#tick(), this.#init.interval)
+    await this.#open()
+    await this.#tick()
+  }
+
+  async #open(): Promise<void> {
     const { serviceTag, interval, port } = this.#init
-    const { libp2p } = this.#components.node
     const addressManager = { getAddresses: () => this.#announced() }
-    const components = { addressManager, logger: libp2p.logger } as unknown as Parameters<ReturnType<typeof mdns>>[0]
+    const logger = this.#components.node.libp2p.logger
+    const components = { addressManager, logger } as unknown as Parameters<ReturnType<typeof mdns>>[0]
     const service = mdns({ serviceTag, interval, port })(components) as unknown as Service
     this.#service = service
-    this.#started = this.#clock()
+    this.#socketError = undefined
     service.addEventListener('peer', (event) => this.#onPeer((event as CustomEvent<PeerInfo>).detail))
     await service.start()
     service.mdns?.on('query', (query: QueryPacket) => this.#onQuery(query))
     service.mdns?.on('error', (error: Error) => this.#onSocketError(error))
-    this.#timer = setInterval(() => void this.#tick(), interval)
-    await this.#tick()
   }
 
   async stop(): Promise<void> {
@@ -169,21 +174,26 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
 
   #onSocketError(error: Error): void {
     this.#socketError = error
-    void this.#tick()
+    this.#report([socketProblem(error, this.#init.port)])
   }
 
   async #tick(): Promise<void> {
     this.#expire()
     const { interval, port } = this.#init
+    if (this.#socketError) {
+      const service = this.#service
+      await service?.stop()
+      if (service && this.#service === service) await this.#open()
+      return
+    }
     const now = this.#clock()
     const patient = now - this.#started > MISSED_ANNOUNCEMENTS * interval
-    const problems = this.#socketError
-      ? [socketProblem(asError(this.#socketError), port)]
-      : await diagnose({
-          port,
-          deaf: patient && now - this.#heardSelf > MISSED_ANNOUNCEMENTS * interval,
-          alone: patient && this.#nearby.size === 0,
-        })
+    const deaf = patient && now - this.#heardSelf > MISSED_ANNOUNCEMENTS * interval
+    const problems = await diagnose({ port, deaf, alone: patient && this.#nearby.size === 0 })
+    if (!this.#socketError) this.#report(problems)
+  }
+
+  #report(problems: Problem[]): void {
     if (!this.#service || JSON.stringify(problems) === JSON.stringify(this.#problems)) return
     this.#problems = problems
     this.emit('problems', problems)

@@ -161,9 +161,9 @@ describe('peers: connections', () => {
   it('does not take a link for dead that is busy with bulk data in one direction', async () => {
     const { ab, ba } = await couple({ link: { interval: 50, timeout: 1000 } })
     const sending = (async () => {
-      for (let n = 0; n < 600; n++) await ab.channel.bulk.send(Buffer.alloc(64 << 10))
+      for (let n = 0; n < 300; n++) await ab.channel.bulk.send(Buffer.alloc(64 << 10))
     })()
-    for (let n = 0; n < 600; n++) await ba.channel.bulk.read()
+    for (let n = 0; n < 300; n++) await ba.channel.bulk.read()
     await sending
     assert.equal(await Promise.race([ab.closed, Promise.resolve('up')]), 'up')
   })

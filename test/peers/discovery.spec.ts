@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { afterEach, describe, it } from 'mocha'
 import { announcedAddresses } from '../../lib/peers/addresses.js'
 import { sendProblem } from '../../lib/peers/discovery-problems.js'
@@ -8,6 +9,8 @@ import { Child } from './child.js'
 import { cleanAll, cleanUp, directory } from './support.js'
 
 const QUICK = { interval: 200 }
+/** Another program that has the port for itself. */
+const HOLD_5353 = `require('dgram').createSocket('udp4').bind(5353, () => console.log('held'))`
 
 describe('peers: discovery', () => {
   afterEach(cleanAll)
@@ -44,6 +47,19 @@ describe('peers: discovery', () => {
     run('ip', '-n', right, 'link', 'set', 'eth0', 'down')
     const b = new Child(init(), right)
     assert.deepEqual((await b.next('problems')).codes, ['only-loopback'])
+  })
+
+  it('says that the port is taken, and goes on when it is free', async function () {
+    const [left] = namespaces(this)
+    const holder = spawn('ip', ['netns', 'exec', left, process.execPath, '-e', HOLD_5353], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    cleanUp(() => void holder.kill('SIGKILL'))
+    await once(holder.stdout, 'data')
+    const a = new Child(init(), left)
+    assert.deepEqual((await a.next('problems')).codes, ['socket'])
+    holder.kill('SIGKILL')
+    await a.next('problems', ({ codes }) => !codes.includes('socket'))
   })
 
   it('names other obstacles', () => {
