@@ -35,7 +35,8 @@ export interface HandleArgs {
 
 const behaviour: Behaviour<State, HandleMessage, HandleArgs> = {
   init(context, { components, entry }) {
-    if (entry.state === 'sealing') context.self.cast({ type: 'seal' })
+    entry.onSealing = () => void context.self.cast({ type: 'seal' })
+    if (entry.state === 'sealing') entry.onSealing()
     return { components, entry }
   },
 

@@ -22,6 +22,8 @@ export interface HandleEntry {
   lastError?: string
   /** Bytes of the content that are chunked and hashed. */
   progress: number
+  /** Set by its actor: the handle was closed, its spool waits to become chunks. */
+  onSealing?: () => void
   /** Names from the root, where it has some. */
   path?: Uint8Array[]
 }
@@ -65,7 +67,9 @@ export class HandleTable {
     const key = `s${spool}`
     const entry = this.#entries.get(key) ?? this.#add({ key, ...emptyEntry(), ino, state: 'sealing' })
     Object.assign(entry, { spool, size })
-    if (entry.state === 'open' || entry.state === 'dirty') entry.state = 'sealing'
+    if (entry.state !== 'open' && entry.state !== 'dirty') return
+    entry.state = 'sealing'
+    entry.onSealing?.()
   }
 
   remove(key: string): void {
