@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import dgram from 'node:dgram'
 import { once } from 'node:events'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterEach, describe, it } from 'mocha'
 import { announcedAddresses } from '../../lib/peers/addresses.js'
 import { sendProblem } from '../../lib/peers/discovery-problems.js'
 import { parseAddress, readAddress } from '../../lib/peers/index.js'
 import { Child } from './child.js'
-import { cleanAll, cleanUp, directory } from './support.js'
+import { cleanAll, cleanUp, device, directory, until } from './support.js'
 
 const QUICK = { interval: 200 }
-/** Another program that has the port for itself. */
-const HOLD_5353 = `require('dgram').createSocket('udp4').bind(5353, () => console.log('held'))`
 
 describe('peers: discovery', () => {
   afterEach(cleanAll)
@@ -37,29 +38,37 @@ describe('peers: discovery', () => {
     await a.next('gone', ({ id }) => id === readyB.id)
   })
 
-  it('says that there is no route for multicast, that nobody is heard, and that only loopback is up', async function () {
+  it('says that there is no route for multicast, that nobody is heard or nothing comes back, and that only loopback is up', async function () {
     const [left, right] = namespaces(this)
+    const here = diagnosis(left)
+    const quiet = { port: 5353, deaf: false, alone: false }
+    assert.deepEqual(await here(quiet), [])
+    assert.deepEqual(await here({ ...quiet, alone: true }), ['nobody-heard'])
+    assert.deepEqual(await here({ ...quiet, deaf: true, alone: true }), ['deaf'])
     run('ip', '-n', left, 'route', 'del', 'default')
-    const a = new Child(init(), left)
-    assert.deepEqual((await a.next('problems')).codes, ['no-multicast-route'])
+    assert.deepEqual(await here({ ...quiet, alone: true }), ['no-multicast-route'])
     run('ip', '-n', left, 'route', 'add', 'default', 'dev', 'eth0')
-    await a.next('problems', ({ codes }) => codes.join() === 'nobody-heard')
+    assert.deepEqual(await here(quiet), [])
     run('ip', '-n', right, 'link', 'set', 'eth0', 'down')
-    const b = new Child(init(), right)
-    assert.deepEqual((await b.next('problems')).codes, ['only-loopback'])
+    assert.deepEqual(await diagnosis(right)(quiet), ['only-loopback'])
   })
 
-  it('says that the port is taken, and goes on when it is free', async function () {
-    const [left] = namespaces(this)
-    const holder = spawn('ip', ['netns', 'exec', left, process.execPath, '-e', HOLD_5353], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+  it('says that the port is taken, and goes on when it is free', async () => {
+    const holder = dgram.createSocket('udp4').bind(0)
+    await once(holder, 'listening')
+    const { port } = holder.address()
+    const { discovery } = await device({
+      discovery: { port, interval: 50, serviceTag: `_pd${process.pid}p._udp.local` },
     })
-    cleanUp(() => void holder.kill('SIGKILL'))
-    await once(holder.stdout, 'data')
-    const a = new Child(init(), left)
-    assert.deepEqual((await a.next('problems')).codes, ['socket'])
-    holder.kill('SIGKILL')
-    await a.next('problems', ({ codes }) => !codes.includes('socket'))
+    const taken = once(discovery, 'problems')
+    await discovery.start()
+    await taken
+    assert.deepEqual(
+      discovery.problems().map(({ code }) => code),
+      ['socket'],
+    )
+    holder.close()
+    await until(() => discovery.problems().every(({ code }) => code !== 'socket'), 'it goes on')
   })
 
   it('names other obstacles', () => {
@@ -110,6 +119,21 @@ function init() {
     discovery: QUICK,
     connection: { firstPause: 20, maxPause: 200 },
     link: { interval: 200, timeout: 600 },
+  }
+}
+
+/** Asks a process in the namespace. */
+function diagnosis(namespace: string): (seen: object) => Promise<string[]> {
+  const script = path.join(import.meta.dirname, 'diagnose-process.js')
+  const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  cleanUp(() => void child.kill('SIGKILL'))
+  const lines = createInterface({ input: child.stdout })
+  return async (seen) => {
+    const answer = once(lines, 'line')
+    child.stdin.write(`${JSON.stringify(seen)}\n`)
+    return JSON.parse((await answer)[0])
   }
 }
 
