@@ -1,7 +1,9 @@
 // Something to pass, which may be closed for a while: who comes then waits until it opens.
 
+import { type Deferred, deferred } from './deferred.js'
+
 export class Gate {
-  #waiting: PromiseWithResolvers<void> | undefined
+  #waiting: Deferred | undefined
   #failure: Error | undefined
 
   get closed(): boolean {
@@ -10,7 +12,7 @@ export class Gate {
 
   close(): void {
     if (this.#waiting || this.#failure) return
-    this.#waiting = Promise.withResolvers()
+    this.#waiting = deferred()
     this.#waiting.promise.catch(() => {})
   }
 

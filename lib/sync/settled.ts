@@ -3,6 +3,7 @@
 
 import { equal } from '../model/bytes.js'
 import type { HeadChange, Volume } from '../volume/contract.js'
+import { deferred } from './deferred.js'
 
 /** After this long without news the volume is asked to commit. */
 const PATIENCE_MS = 2000
@@ -16,7 +17,7 @@ export async function settled(volume: Volume, changes: HeadChange[]): Promise<vo
       return head !== undefined && (expected === undefined || !equal(head, expected))
     })
   if (look()) return
-  const done = Promise.withResolvers<void>()
+  const done = deferred()
   const unlisten = volume.on('heads', () => {
     if (look()) done.resolve()
   })

@@ -32,7 +32,7 @@ async function run(seed: number, count: number): Promise<void> {
   const random = randomOf(seed)
   const net = new Network()
   try {
-    for (let i = 0; i < count; i++) await net.device('abcd'[i])
+    for (let i = 0; i < count; i++) await net.device('abcd'[i], { turns: () => Math.ceil(random() * 30) })
     const users = net.devices.map((device) => new RandomUser(device, random, device.id))
     for (let step = 0; step < 40; step++) {
       const device = Math.floor(random() * count)

@@ -80,7 +80,7 @@ export class Device {
     this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'changed' })
   }
 
-  steer(action: 'pause' | 'resume' | 'retry', volume = '', peer = ''): void {
+  steer(action: 'pause' | 'resume' | 'retry' | 'allow', volume = '', peer = ''): void {
     this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'steer', volume, peer, action })
   }
 

@@ -46,6 +46,8 @@ export interface MemoryVolumeInit {
   label?: string
   /** `soon`: in the next turn of the event loop (default). `manual`: by `commit()` and `flush()` only. */
   commits?: 'soon' | 'manual'
+  /** After how many turns of the event loop `soon` is; 1. */
+  turns?: () => number
   /** Milliseconds since the epoch at which its clock starts. */
   now?: number
 }
@@ -562,10 +564,13 @@ export class MemoryVolume implements Volume {
   #commitSoon(): void {
     if (this.#init.commits === 'manual' || this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
+    let turns = this.#init.turns?.() ?? 1
+    const wait = () => {
+      if (--turns > 0) return setImmediate(wait)
       this.#scheduled = false
       this.commit()
-    })
+    }
+    setImmediate(wait)
   }
 }
 
