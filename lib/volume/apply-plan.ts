@@ -45,8 +45,10 @@ export class ApplyPlan {
   readonly #live = new Set<string>()
   #entries = 0
 
-  constructor(components: { reads: VolumeReads }) {
+  constructor(components: { reads: VolumeReads; description: { root: DId } }) {
     this.#reads = components.reads
+    // Also before it has a head: a volume that joins another one.
+    this.#live.add(hex(components.description.root))
   }
 
   /** Throws UnknownRevisionError, ChangeTooLargeError. */

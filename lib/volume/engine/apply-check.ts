@@ -25,9 +25,9 @@ export interface ApplyCheckComponents {
 export class ApplyCheck {
   readonly #c: ApplyCheckComponents
   /** Heads as the changes accepted so far will have set them. */
-  readonly #heads = new Map<string, RId>()
-  /** Documents that get an inode by a change accepted so far. */
-  readonly #made = new Set<string>()
+  #heads = new Map<string, RId>()
+  /** Documents that get an inode by a change that is not refused, of the whole request. */
+  #offered = new Set<string>()
   #dirty: Inode[] | undefined
 
   constructor(components: ApplyCheckComponents) {
@@ -35,13 +35,29 @@ export class ApplyCheck {
     components.state.refresh()
   }
 
-  check(change: LiveChange): ApplyResult {
+  /** A change may rest on what another one brings, before it or after it: one that is refused may make others be. */
+  check(changes: LiveChange[]): ApplyResult[] {
+    const results: ApplyResult[] = changes.map(() => 'applied')
+    for (let again = true; again; ) {
+      again = false
+      this.#heads = new Map()
+      this.#offered = offeredBy(changes.filter((_, i) => results[i] === 'applied'))
+      for (const [i, change] of changes.entries()) {
+        if (results[i] !== 'applied') continue
+        results[i] = this.#checkOne(change)
+        if (results[i] !== 'applied') again = true
+      }
+    }
+    return results
+  }
+
+  #checkOne(change: LiveChange): ApplyResult {
     const { document, expected } = change
     const head = this.#heads.get(placeKey(document)) ?? this.#c.heads.get(document)
     if (head === undefined ? expected !== undefined : expected === undefined || !equal(head, expected)) return 'stale'
     const inode = this.#c.identity.carrier(document)
     if (inode && this.#isBusy(inode)) return 'busy'
-    if (change.entries && !inode && !this.#made.has(placeKey(document))) return 'busy'
+    if (change.entries && !inode && !this.#offered.has(placeKey(document))) return 'busy'
     for (const entry of change.entries ?? []) if (this.#isEntryBusy(inode, entry)) return 'busy'
     this.#accept(change)
     return 'applied'
@@ -52,7 +68,6 @@ export class ApplyCheck {
     for (const { after, child } of change.entries ?? []) {
       if (!after || !child) continue
       const key = placeKey(after.document)
-      this.#made.add(key)
       if (!this.#heads.has(key)) this.#heads.set(key, child.head)
     }
   }
@@ -66,7 +81,7 @@ export class ApplyCheck {
 
   #isEntryBusy(folder: Inode | undefined, entry: LiveEntryChange): boolean {
     const { before, after, child } = entry
-    if (after && !child && !this.#made.has(placeKey(after.document)) && !this.#c.identity.carrier(after.document))
+    if (after && !child && !this.#offered.has(placeKey(after.document)) && !this.#c.identity.carrier(after.document))
       return true
     if (!folder || !before || (after && sameDocument(after.document, before.document))) return false
     const { state } = this.#c
@@ -85,4 +100,12 @@ export class ApplyCheck {
     ]
     return this.#dirty.some((inode) => state.isWithin(inode, folder))
   }
+}
+
+function offeredBy(changes: LiveChange[]): Set<string> {
+  const offered = new Set<string>()
+  for (const { entries = [] } of changes) {
+    for (const { after, child } of entries) if (after && child) offered.add(placeKey(after.document))
+  }
+  return offered
 }

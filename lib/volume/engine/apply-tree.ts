@@ -5,7 +5,7 @@
 
 import type { Invalidation } from '../../fuse/file-system.js'
 import { compare } from '../../model/bytes.js'
-import type { DId } from '../../model/types.js'
+import type { DId, RId } from '../../model/types.js'
 import type { LiveEntryChange, LiveRevision } from '../contract.js'
 import { type Folder, keyOf, type LiveEntry, nameOf } from './folders.js'
 import { type Identity, placeKey, sameDocument } from './identity.js'
@@ -35,15 +35,20 @@ type Make = (document: DId, child: LiveRevision, parent: number) => Inode
 export class TreeChanges {
   readonly #c: Components
   readonly #make: Make
+  readonly #children: Map<string, LiveRevision>
   readonly #taken = new Map<Inode, Origin>()
   readonly #made = new Map<string, Inode>()
   readonly #leftOut = new Set<Inode>()
   readonly #repairs: (() => void)[] = []
+  /** Documents that got an inode, and the heads of which it is the live state. */
+  readonly created: { document: DId; head: RId }[] = []
   readonly placed: { document: DId; ino: number }[] = []
   readonly invalidations: Invalidation[] = []
 
-  constructor(components: Components, make: Make) {
+  /** `children`: states of documents that have no inode yet, whichever entry they came with. */
+  constructor(components: Components, children: Map<string, LiveRevision>, make: Make) {
     this.#c = components
+    this.#children = children
     this.#make = make
   }
 
@@ -84,8 +89,9 @@ export class TreeChanges {
   }
 
   /** The addition that a change asks for. */
-  add(folder: Inode, { name, after, child }: LiveEntryChange): void {
+  add(folder: Inode, { name, after }: LiveEntryChange): void {
     if (!after) return
+    const child = this.#children.get(placeKey(after.document))
     const inode = this.carrier(after.document) ?? (child && this.#create(after.document, child, folder))
     if (!inode) return
     const key = keyOf(name)
@@ -106,6 +112,7 @@ export class TreeChanges {
     const inode = this.#make(document, child, folder.ino)
     if (inode.isFolder) inode.parent = 0
     this.#made.set(placeKey(document), inode)
+    this.created.push({ document, head: child.head })
     this.placed.push({ document, ino: inode.ino })
     return inode
   }

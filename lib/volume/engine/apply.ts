@@ -4,13 +4,15 @@
 // Times of folders come from revisions; applying changes none of its own.
 
 import type { Invalidation } from '../../fuse/file-system.js'
-import type { DId } from '../../model/types.js'
+import { equal } from '../../model/bytes.js'
+import type { DId, RId } from '../../model/types.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
 import type { LiveContent } from '../../store/records.js'
 import type { ApplyRequest, LiveChange, LiveEntryChange, LiveRevision } from '../contract.js'
 import { ApplyCheck, type ApplyCheckComponents } from './apply-check.js'
 import { TreeChanges } from './apply-tree.js'
 import type { FileData } from './file-data.js'
+import { placeKey } from './identity.js'
 import { Inode } from './inode.js'
 import type { ApplyAnswer, RestoreAnswer } from './messages.js'
 import { S_IFDIR, S_IFMT } from './modes.js'
@@ -35,8 +37,7 @@ export class Applier {
 
   /** Throws what the journal throws; nothing is changed then. */
   apply(request: ApplyRequest): ApplyAnswer {
-    const check = new ApplyCheck(this.#c)
-    const results = request.changes.map((change) => check.check(change))
+    const results = new ApplyCheck(this.#c).check(request.changes)
     const accepted = request.changes.filter((_, i) => results[i] === 'applied')
     if (accepted.length === 0) return { results, invalidations: [] }
     try {
@@ -50,19 +51,34 @@ export class Applier {
   #commit(changes: LiveChange[]): Invalidation[] {
     const { transaction, journal, heads, identity, clock } = this.#c
     clock.read()
-    const tree = new TreeChanges(this.#c, (document, child, parent) => this.#make(document, child, parent))
+    const children = new Map<string, LiveRevision>()
+    for (const { entries = [] } of changes) {
+      for (const { after, child } of entries) if (after && child) children.set(placeKey(after.document), child)
+    }
+    const tree = new TreeChanges(this.#c, children, (document, child, parent) => this.#make(document, child, parent))
     const invalidations: Invalidation[] = []
     for (const change of changes) this.#applyState(change, tree, invalidations)
     for (const change of changes) this.#eachEntry(change, tree, (folder, entry) => tree.remove(folder, entry))
     for (const change of changes) this.#eachEntry(change, tree, (folder, entry) => tree.add(folder, entry))
     tree.settle()
     for (const { document, live } of changes) transaction.record(() => journal.head(document, live.head))
+    for (const { document, head } of this.#headsOf(tree, changes))
+      transaction.record(() => journal.head(document, head))
     const lsn = transaction.commit({ applied: true })
     for (const { document, live } of changes) heads.set(document, live.head, lsn)
     for (const { document, ino } of tree.placed) identity.place(document, ino, lsn)
     tree.repair()
     heads.tidy()
     return [...invalidations, ...tree.invalidations]
+  }
+
+  /** Heads of documents that come into the tree, where nobody has set them yet. */
+  #headsOf(tree: TreeChanges, changes: LiveChange[]): { document: DId; head: RId }[] {
+    const set = new Set(changes.map(({ document }) => placeKey(document)))
+    return tree.created.filter(({ document, head }) => {
+      const known = set.has(placeKey(document)) ? head : this.#c.heads.get(document)
+      return !known || !equal(known, head)
+    })
   }
 
   #eachEntry(change: LiveChange, tree: TreeChanges, visit: (folder: Inode, entry: LiveEntryChange) => void): void {

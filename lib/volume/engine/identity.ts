@@ -118,7 +118,11 @@ export class Identity {
 
   /** Which inode carries a document, as far as it is known; 0: none. */
   placeOf(document: DId): number {
-    return this.#places.get(placeKey(document))?.ino ?? this.#durable.document(document)?.ino ?? 0
+    const known = this.#places.get(placeKey(document))?.ino ?? this.#durable.document(document)?.ino
+    if (known !== undefined) return known
+    // The root of a volume that joins another one has no head yet.
+    const root = this.#state.inode(1)
+    return root && sameDocument(root.document, document) ? 1 : 0
   }
 
   /** The inode that carries a document. */

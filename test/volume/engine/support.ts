@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Attributes, Caller, DirectoryEntry, FileSystem } from '../../../lib/fuse/file-system.js'
+import type { DId } from '../../../lib/model/types.js'
 import type { Batch } from '../../../lib/store/batch.js'
 import { JournalWriter } from '../../../lib/store/journal.js'
 import { VolumeLayout } from '../../../lib/store/layout.js'
@@ -39,7 +40,7 @@ export class TestVolume implements Progress {
   reader!: StoreReader
   readonly sealed: Sealed[] = []
   readonly reports: string[] = []
-  #committer!: StoreReader
+  #committer: StoreReader | undefined
   #end = 0
   #generation = 0
 
@@ -51,9 +52,9 @@ export class TestVolume implements Progress {
     this.layout = new VolumeLayout(directory)
   }
 
-  static async create(init: TestVolumeInit = {}): Promise<TestVolume> {
+  static async create(init: TestVolumeInit = {}, join?: DId): Promise<TestVolume> {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'peerdrive-engine-'))
-    const { root } = await createVolume({ directory, label: 'test', author: AUTHOR, uid: 0, gid: 0 })
+    const { root } = await createVolume({ directory, label: 'test', author: AUTHOR, uid: 0, gid: 0, root: join })
     const volume = new TestVolume(directory, root, init)
     volume.open()
     return volume
@@ -72,7 +73,8 @@ export class TestVolume implements Progress {
   }
 
   open(): void {
-    this.#committer = StoreReader.open(this.layout.db)
+    this.#committer ??= StoreReader.open(this.layout.db)
+    this.#committer.refresh()
     const report = (text: string) => void this.reports.push(text)
     const components = { layout: this.layout, reader: this.#committer, now: Date.now, report }
     const monotonic = () => performance.now()
@@ -84,7 +86,8 @@ export class TestVolume implements Progress {
 
   startEngine(end = this.#end): void {
     const { layout, init } = this
-    this.reader = StoreReader.open(layout.db)
+    this.reader ??= StoreReader.open(layout.db)
+    this.reader.refresh()
     this.journal = new JournalWriter({ directory: layout.journal, end, rotateAt: init.rotateAt })
     this.engine = new Engine(
       {
@@ -151,6 +154,8 @@ export class TestVolume implements Progress {
       // A test made its disk fail.
     }
     this.batch.close()
+    void this.reader.close()
+    void this.#committer?.close()
     rmSync(this.directory, { recursive: true, force: true })
   }
 }
