@@ -53,6 +53,7 @@ async function run(seed: number, count: number): Promise<void> {
     await net.converge()
     net.assertEqual()
     net.assertNothingLost()
+    net.assertNoCrash()
     const applied = net.devices.map(({ volume }) => volume.counts.applied)
     net.cutAll()
     for (let turns = 0; turns < 5; turns++) await turn()

@@ -197,6 +197,12 @@ export class Network {
         if (volume.revision(unhex(rid))!.author.length > 0) assert.ok(versions.has(rid), `version ${rid} is lost`)
   }
 
+  /** Nothing crashed, but what was killed. */
+  assertNoCrash(): void {
+    const crashes = this.devices.flatMap((device) => device.crashes.filter((crash) => !crash.includes(': killed')))
+    assert.deepEqual(crashes, [])
+  }
+
   async stop(): Promise<void> {
     this.cutAll()
     await Promise.all(this.devices.map((device) => device.stop()))
