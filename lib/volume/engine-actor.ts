@@ -7,7 +7,14 @@
 // the actor on its way; requests wait in the link meanwhile.
 
 import { Worker } from 'node:worker_threads'
-import { type Behaviour, type ChildSpec, type Context, type SupervisorMessage, startChild } from '../actors/index.js'
+import {
+  type Behaviour,
+  type ChildSpec,
+  type Context,
+  type SupervisorMessage,
+  startChild,
+  stopChild,
+} from '../actors/index.js'
 import { ring } from '../fuse/session.js'
 import type { Lsn } from '../store/records.js'
 import type { CommitterActorMessage } from './committer-actor.js'
@@ -31,11 +38,7 @@ const behaviour: Behaviour<State, EngineActorMessage, VolumeResources> = {
   kind: 'thread',
 
   init(context, volume) {
-    volume.handles.onNew = (entry) => {
-      const handles = context.whereis<SupervisorMessage>(volume.name('handles'))
-      // No supervisor at the moment: when it starts it asks the table who has to be there.
-      if (handles) startChild(handles, handleSpec({ components: volume, entry })).catch(() => {})
-    }
+    followHandles(volume, context)
     context.self.cast({ type: 'start' })
     return { volume }
   },
@@ -69,6 +72,20 @@ const behaviour: Behaviour<State, EngineActorMessage, VolumeResources> = {
     'requests waiting': volume.engine.link.waiting,
     backlog: volume.backlog,
   }),
+}
+
+/** A handle that is there has an actor. Without a supervisor at the moment: the next one asks the table who has to be there. */
+function followHandles(volume: VolumeResources, context: Context<EngineActorMessage>): void {
+  const { handles } = volume
+  const supervisor = () => context.whereis<SupervisorMessage>(volume.name('handles'))
+  handles.onNew = (entry) => {
+    const parent = supervisor()
+    if (parent) startChild(parent, handleSpec({ components: volume, entry })).catch(() => {})
+  }
+  handles.onGone = ({ key }) => {
+    const parent = supervisor()
+    if (parent) stopChild(parent, key).catch(() => {})
+  }
 }
 
 function startThread(volume: VolumeResources, end: Lsn): Worker {

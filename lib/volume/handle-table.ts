@@ -33,7 +33,7 @@ export class HandleTable {
   readonly #waiting = new Set<() => void>()
   /** Set by who starts actors: an entry is there that has none yet. */
   onNew: (entry: HandleEntry) => void = () => {}
-  /** An entry's handle was closed and it has nothing to seal: its actor may go. */
+  /** An entry's handle was closed and has nothing to seal: its actor may go. */
   onGone: (entry: HandleEntry) => void = () => {}
 
   get(key: string): HandleEntry | undefined {
@@ -58,7 +58,9 @@ export class HandleTable {
     for (const entry of this.all()) {
       if (open.has(entry.key)) continue
       entry.handle = 0
-      if (entry.state === 'open' || entry.state === 'dirty') this.remove(entry.key)
+      if (entry.state !== 'open' && entry.state !== 'dirty') continue
+      this.remove(entry.key)
+      this.onGone(entry)
     }
   }
 
@@ -73,11 +75,7 @@ export class HandleTable {
   }
 
   remove(key: string): void {
-    const entry = this.#entries.get(key)
-    if (!entry) return
-    this.#entries.delete(key)
-    this.onGone(entry)
-    this.#changed()
+    if (this.#entries.delete(key)) this.#changed()
   }
 
   /** Counts a failure; from the third on the entry is `failed` and nobody tries again. The bytes stay where they are. */
