@@ -18,8 +18,11 @@ import { negotiate } from './handshake.js'
 import {
   Fopen,
   FSYNC_FDATASYNC,
+  FUSE_KERNEL_VERSION,
+  FUSE_LEAST_MINOR_VERSION,
   GETATTR_FH,
   IN_HEADER,
+  Init,
   Init2,
   MAX_WRITE,
   NAME_MAX,
@@ -126,6 +129,21 @@ export class Dispatcher implements Request {
       this.onError(error instanceof Error ? error : new Error(String(error)), opcode)
       if (this.options.crashOnError) throw error
     }
+  }
+
+  /**
+   * Answers INIT in place of a thread that died over it: EIO would end the mount. What the kernel offered is lost unless it was
+   * agreed on already; without it, nothing is chosen that an old kernel would understand differently.
+   */
+  repeatInit(): void {
+    if (!this.reply.owed || this.header[1] !== Opcode.INIT) return
+    const { minor, flags, flags2 } = this.memory.negotiated ?? {
+      minor: FUSE_LEAST_MINOR_VERSION,
+      flags: ~(Init.SETXATTR_EXT | Init.INIT_EXT),
+      flags2: 0,
+    }
+    this.in.set([FUSE_KERNEL_VERSION, minor, 128 << 10, flags, flags2])
+    this.init()
   }
 
   private settleAfterThrow(opcode: number): void {

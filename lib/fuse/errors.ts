@@ -61,7 +61,7 @@ export class NoFuseDeviceError extends MountError {
   readonly code = 'NO_FUSE_DEVICE'
   constructor(mountPoint: string, why: string) {
     super(
-      `/dev/fuse cannot be opened (${why}), so that nothing can be mounted. Load the kernel module (modprobe fuse); in a container, give it the device (--device /dev/fuse --cap-add SYS_ADMIN).`,
+      `/dev/fuse cannot be opened (${why}), so that nothing can be mounted. Load the kernel module (modprobe fuse) or let others use it (chmod a+rw /dev/fuse); in a container, give it the device (--device /dev/fuse --cap-add SYS_ADMIN).`,
       mountPoint,
     )
   }

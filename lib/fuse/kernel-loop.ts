@@ -41,6 +41,7 @@ export class KernelLoop {
   private readonly polled: PollSet
   private readonly c = libc()
   private readonly eight = memory(8)
+  private readonly eightAddress = addressOf(this.eight)
   private readonly bell: Int32Array
   private readonly mostMs: number
   /** Milliseconds to poll after a request. */
@@ -98,13 +99,14 @@ export class KernelLoop {
   }
 
   /**
-   * Serves. First answers EIO to whatever an earlier loop of this session left unanswered; INIT is not repeated.
+   * Serves. First answers EIO to whatever an earlier loop of this session left unanswered; INIT is not negotiated again.
    * Rejects with what the file system threw, with `crashOnError`; the session can be served again then.
    */
   async run(): Promise<LoopEnd> {
     if (this.running) throw new Error('This loop runs already')
     this.running = true
     try {
+      this.dispatcher.repeatInit()
       failUnanswered(this.session)
       for (;;) {
         const pass = this.burst(this.mostMs > 0)
@@ -215,7 +217,7 @@ export class KernelLoop {
 
   private answerBell(): void {
     Atomics.store(this.bell, 0, 0)
-    this.c.read(this.session.doorbell, addressOf(this.eight), 8)
+    this.c.read(this.session.doorbell, this.eightAddress, 8)
     this.owner.onDoorbell?.()
   }
 }

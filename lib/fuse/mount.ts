@@ -162,6 +162,7 @@ async function attachThroughHelper(mountPoint: string, options: AttachOptions): 
     if (options.allowOther) wishes.push('allow_other')
     if (options.allowNonEmpty) wishes.push('nonempty')
     const said = await runHelper(mountPoint, ['-o', wishes.join(','), '--', mountPoint], theirs)
+    if (said.text.includes('/dev/fuse')) throw new NoFuseDeviceError(mountPoint, said.text)
     const fd = said.code === 0 ? receiveDescriptor(ours) : -1
     if (fd < 0) throw new MountFailedError(mountPoint, said.text || 'fusermount3 gave no reason', HELPER_ADVICE)
     setFlags(fd, { closeOnExec: true, nonBlocking: true })

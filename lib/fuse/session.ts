@@ -97,6 +97,13 @@ export class SessionMemory {
     }
   }
 
+  /** How many requests are noted to be answered later. */
+  get pending(): number {
+    let n = 0
+    for (let i = 0; i < 2 * PENDING_SLOTS; i += 2) if (this.slots[i] !== 0 || this.slots[i + 1] !== 0) n++
+    return n
+  }
+
   /** Takes the numbers of all requests that a dead loop left unanswered. */
   takeUnanswered(): { low: number; high: number }[] {
     const left: { low: number; high: number }[] = []
