@@ -52,6 +52,10 @@ export class VolumeLayout {
   spool(id: number): string {
     return path.join(this.spools, String(id))
   }
+
+  hasSpool(id: number): boolean {
+    return fs.existsSync(this.spool(id))
+  }
 }
 
 /** fsync of a directory, so that names in it last. */

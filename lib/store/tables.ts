@@ -189,6 +189,17 @@ export class StoreReader {
     return row && codec.decodeDocument(row, row.length)
   }
 
+  /** Every document that has a head. */
+  *allDocuments(): Iterable<{ document: DId; row: DocumentRecord }> {
+    for (const { key, value } of this.tables.documents.getRange()) {
+      yield { document: copyOf(key), row: codec.decodeDocument(value) }
+    }
+  }
+
+  isConflict(document: DId): boolean {
+    return this.#row(this.tables.conflicts, document) !== undefined
+  }
+
   /** Canonical bytes of a revision. */
   revision(rid: RId): Uint8Array | undefined {
     const row = this.#row(this.tables.revisions, rid)
