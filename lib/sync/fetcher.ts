@@ -61,6 +61,8 @@ export class Fetcher {
   #advanced: Promise<unknown> = Promise.resolve()
   /** Applied since the last batch that was durable. */
   #unsettled: HeadChange[] = []
+  /** Change number of the last batch. The first one may be below the anchor: the peer may not know that position any more. */
+  #told = 0
   #queued = 0
   #retrying = false
   #stopped = false
@@ -97,6 +99,8 @@ export class Fetcher {
     if (this.#stopped) return
     if (this.#queued > WINDOW)
       return this.#fail(new SyncProtocolError('The peer sent more batches than were acknowledged.'))
+    if (batch.seq < this.#told) return this.#fail(new SyncProtocolError("The peer's change numbers went back."))
+    this.#told = batch.seq
     this.#queued++
     this.lastSeq = Math.max(this.lastSeq, batch.lastSeq)
     const gathered = this.#gathered.then(() => this.#gatherBatch(batch.changes, batch.chunks))
