@@ -3,7 +3,7 @@
 
 import { hex } from '../model/bytes.js'
 import { allChunks, diffContent } from '../model/content-tree.js'
-import type { Chunk, ChunkId, Content, Revision } from '../model/types.js'
+import type { Chunk, ChunkId, Content, DId, Revision, RId } from '../model/types.js'
 import type { Head, Volume } from '../volume/contract.js'
 import { BATCH_BYTES, BATCH_CHANGES, BATCH_CHUNKS, INLINE_CHUNK_BYTES, MAX_TOLD, WINDOW } from './limits.js'
 import type { Ack, Change, Changes, Follow } from './messages.js'
@@ -30,7 +30,7 @@ export class Feeder {
   readonly #components: FeederComponents
   #follow?: Follow
   readonly #inFlight: number[] = []
-  /** Heads that the peer has told itself, hex, by document; the oldest first. */
+  /** Heads that the peer knows of, hex, by document; the oldest first. Only since its last `follow`: it may have lost them before. */
   readonly #told = new Map<string, string>()
   #running = false
   #again = false
@@ -46,6 +46,7 @@ export class Feeder {
     this.#follow = follow
     this.sent = this.acknowledged = known ? follow.after : 0
     this.#inFlight.length = 0
+    this.#told.clear()
     this.wake()
   }
 
@@ -56,11 +57,12 @@ export class Feeder {
     this.wake()
   }
 
-  /** The peer has this head: it need not be told of it. */
-  peerHas(document: Uint8Array, head: Uint8Array): void {
-    const key = hex(document)
-    this.#told.delete(key)
-    this.#told.set(key, hex(head))
+  /** The peer knows of these heads, since it has told of them itself, or asked: it need not be told again. */
+  notice(heads: { document: DId; head: RId }[]): void {
+    for (const { document, head } of heads) {
+      this.#told.delete(hex(document))
+      this.#told.set(hex(document), hex(head))
+    }
     for (const oldest of this.#told.keys()) {
       if (this.#told.size <= MAX_TOLD) break
       this.#told.delete(oldest)

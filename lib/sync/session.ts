@@ -11,6 +11,7 @@ import { ANSWER_TIMEOUT_MS, MAX_ANSWER, MAX_ANSWERING, MAX_ASKED, MAX_WAITING_QU
 import {
   type Ack,
   type Answer,
+  type Change,
   type Changes,
   decodeFrame,
   encodeFrame,
@@ -45,6 +46,8 @@ export interface PairHandler {
   onFollow(follow: Follow): void
   onChanges(changes: Changes): void
   onAck(ack: Ack): void
+  /** Heads were told to the peer in answer to a question. */
+  onTold(heads: Change[]): void
 }
 
 export interface Question {
@@ -218,7 +221,10 @@ export class Session extends EventEmitter<SessionEvents> {
 
   async #answer(get: Get): Promise<void> {
     this.#answering++
-    const send = (answer: Answer) => (get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer }))
+    const send = (answer: Answer) => {
+      if (answer.documents.length) this.#pairs.get(hex(get.root))?.onTold(answer.documents)
+      return get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer })
+    }
     try {
       await answerQuestion(this.#shared(get.root), get, send)
     } catch (error) {

@@ -84,7 +84,11 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
     const fetcher = new Fetcher(
       {
         volume,
-        ask: (question) => session.ask(volume.root, question),
+        async ask(question) {
+          const answer = await session.ask(volume.root, question)
+          feeder.notice(answer.documents)
+          return answer
+        },
         inFlight: args.inFlight,
         async acknowledge(seq) {
           await session.send({ ack: { root: volume.root, seq, number } })
@@ -103,9 +107,10 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         feeder.acknowledge(ack)
         args.changed()
       },
+      onTold: (heads) => feeder.notice(heads),
       onChanges: (changes) => {
         if (changes.number !== number || !args.receives) return
-        for (const { document, head } of changes.changes) feeder.peerHas(document, head)
+        feeder.notice(changes.changes)
         fetcher.take(changes)
       },
     })
