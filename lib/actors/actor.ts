@@ -113,8 +113,8 @@ export class Actor {
   async start(): Promise<void> {
     try {
       if (this.spec.name) this.system.registry.register(this.spec.name, this)
-      const state = await this.spec.behaviour.init(this.#context, this.spec.args)
-      this.#state = state
+      const state = this.spec.behaviour.init(this.#context, this.spec.args)
+      this.#state = state instanceof Promise ? await this.#unlessEnded(state) : state
       this.#initialized = true
       if (!this.alive) {
         await this.#terminate({ kind: 'shutdown' })
@@ -127,6 +127,13 @@ export class Actor {
       await this.exit({ kind: 'crash', error: asError(error) })
       throw error
     }
+  }
+
+  /** Tells it of an end. Never refused for want of room: a supervisor must not miss one. */
+  signalDown(down: Down): void {
+    if (!this.alive) return
+    this.#mailbox.signal({ down })
+    if (this.status === 'running') dispatch(this.#nact, 0)
   }
 
   put(envelope: Envelope): 'taken' | 'replaced' | 'refused' {
@@ -155,7 +162,7 @@ export class Actor {
   /** `watcher` hears once of the end. Returns what ends the watch. */
   watch(watcher: (down: Down) => void): () => void {
     if (this.status === 'stopped') {
-      void this.ended.then((reason) => watcher({ ref: this.ref, reason }))
+      void this.ended.then((reason) => this.system.guard(() => watcher({ ref: this.ref, reason })))
       return () => {}
     }
     this.#watchers.add(watcher)
@@ -184,7 +191,7 @@ export class Actor {
     this.system.registry.free(this)
     this.parent?.children.delete(this.spec.id)
     this.#settleEnded(reason)
-    for (const watcher of this.#watchers) watcher({ ref: this.ref, reason })
+    for (const watcher of this.#watchers) this.system.guard(() => watcher({ ref: this.ref, reason }))
     this.system.changed(this)
   }
 
@@ -225,6 +232,21 @@ export class Actor {
       this.busyMs += performance.now() - begun
       done()
     }
+  }
+
+  /** What `init` answers. An end does not wait for it; what it answers after that is given back by `terminate`. */
+  #unlessEnded(init: Promise<unknown>): Promise<unknown> {
+    const giveBack = (state: unknown) => {
+      if (this.alive) return
+      this.#state = state
+      this.#initialized = true
+      void this.#terminate({ kind: 'shutdown' })
+    }
+    init.then(giveBack, () => {})
+    const early = this.ended.then((reason) => {
+      throw reason.kind === 'crash' ? reason.error : new ActorDownError(this.path, 'it was ended while it started')
+    })
+    return Promise.race([init, early])
   }
 
   async #terminate(reason: ExitReason): Promise<void> {
@@ -284,7 +306,7 @@ export class Actor {
       monitor: (ref) => {
         const end = ActorRef.actorOf(ref).watch((down) => {
           this.#unwatch.delete(end)
-          this.put({ down })
+          this.signalDown(down)
         })
         this.#unwatch.add(end)
         return end

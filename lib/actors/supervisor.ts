@@ -207,18 +207,23 @@ async function restart(state: State, child: Child, context: Context<SupervisorMe
     const { actor } = other
     other.actor = undefined
     await actor?.exit({ kind: 'shutdown' })
+    if (other !== child && other.spec.restart === 'temporary') await remove(state, other.spec.id, context)
   }
+  count(state, child, context)
+  for (const each of affected) if (state.children.has(each.spec.id)) await startInGroup(state, each, context)
+}
+
+/** What waits on the world waits alone when it fails; anything else that fails is counted, until the intensity ends it. */
+async function startInGroup(state: State, child: Child, context: Context<SupervisorMessage>): Promise<void> {
+  child.cancel?.()
+  child.cancel = undefined
   for (;;) {
-    count(state, child, context)
+    note(child, context)
     try {
-      for (const each of affected) {
-        if (each.actor) continue
-        note(each, context)
-        await start(each, context)
-      }
-      return
+      return await start(child, context)
     } catch {
-      // counted again, until the intensity is reached
+      if (child.spec.backoff) return startLater(child, context)
+      count(state, child, context)
     }
   }
 }

@@ -91,12 +91,21 @@ export class ActorSystem {
   }
 
   changed(_actor: Actor): void {
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners) this.guard(listener)
   }
 
   crashed(actor: Actor, crash: Crash): void {
     this.#record(actor.path).lastCrash = crash
-    this.init.onCrash?.(actor.path, crash)
+    this.guard(() => this.init.onCrash?.(actor.path, crash))
+  }
+
+  /** Runs what comes from outside: its errors must not keep an actor from ending, nor its supervisor from hearing of it. */
+  guard(outside: () => void): void {
+    try {
+      outside()
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+    }
   }
 
   restarted(path: string): void {

@@ -9,8 +9,10 @@ export interface ThreadInit {
   spawn(): Worker
   /** The thread may be spoken to. A rejection fails the start. */
   started?(worker: Worker, context: Context<never>): void | Promise<void>
-  /** Asks the thread to finish; it is terminated when this settles, or when the actor's time for that is over. */
+  /** Asks the thread to finish; it is terminated when this settles, or after `graceMs`. */
   finish?(worker: Worker): Promise<void>
+  /** Milliseconds; less than the spec's `shutdownMs`. Default 4000. */
+  graceMs?: number
   /** The thread is gone, or about to be: called once. */
   ended?(reason: string): void
   summarize?(): Summary
@@ -21,6 +23,8 @@ interface State {
   worker: Worker
   gone: boolean
 }
+
+const DEFAULT_GRACE_MS = 4000
 
 export const threadActor: Behaviour<State, never, ThreadInit> = {
   kind: 'thread',
@@ -44,7 +48,9 @@ export const threadActor: Behaviour<State, never, ThreadInit> = {
       context.exit(error)
     })
     try {
-      await Promise.race([init.started?.(worker, context), lost])
+      const ended = aborted(context.signal)
+      ended.catch(() => {})
+      await Promise.race([init.started?.(worker, context), lost, ended])
     } catch (error) {
       init.ended?.(String(error))
       await worker.terminate()
@@ -56,10 +62,33 @@ export const threadActor: Behaviour<State, never, ThreadInit> = {
   handle() {},
 
   async terminate(state, reason) {
-    if (!state.gone && (reason.kind === 'shutdown' || reason.kind === 'normal')) await state.init.finish?.(state.worker)
-    state.init.ended?.(reason.kind)
-    await state.worker.terminate()
+    const { init, worker } = state
+    try {
+      if (!state.gone && (reason.kind === 'shutdown' || reason.kind === 'normal'))
+        await within(init.graceMs ?? DEFAULT_GRACE_MS, init.finish?.(worker))
+    } finally {
+      const ended = worker.terminate()
+      init.ended?.(reason.kind)
+      await ended
+    }
   },
 
   summarize: (state) => ({ thread: state.worker.threadId, ...state.init.summarize?.() }),
+}
+
+/** Rejects when the actor ends: a thread must not outlive an actor that ended while it started. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('The actor ended while its thread started.')), {
+      once: true,
+    })
+  })
+}
+
+/** Real time, whatever the clock of the system: a thread lives in real time. */
+async function within(ms: number, work: Promise<void> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([work, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))]).finally(() =>
+    clearTimeout(timer),
+  )
 }
