@@ -55,7 +55,8 @@ function start(init: CommitterThreadInit): void {
   const components = { layout, reader, now: Date.now, monotonic: () => performance.now(), report }
   const { batch, end } = init.resume ? resumed(new Batch(components, init)) : recover(components, init)
   const progress = new BigInt64Array(init.progress)
-  Atomics.store(progress, PROGRESS_JOURNAL_END, BigInt(end))
+  // A volume thread that lives says itself where the journal ends.
+  if (!init.resume) Atomics.store(progress, PROGRESS_JOURNAL_END, BigInt(end))
   const committer = new Committer({ ...components, progress, batch }, init)
   committer.onCommitted = (committed) => port.postMessage(committed)
   port.on('message', (request: CommitterRequest) => serve(committer, request))

@@ -68,6 +68,7 @@ export class Committer {
 
   #publish(): void {
     Atomics.store(this.#progress, PROGRESS_COMMITTED, BigInt(this.batch.committed))
+    Atomics.notify(this.#progress, PROGRESS_COMMITTED)
   }
 
   /** The journal has grown, or the volume thread's burst is over. */

@@ -169,11 +169,16 @@ export class Fold {
     // Not closed: the last closed content, which the row has in the form that it is stored in by now.
     if (!given && before) return before.content
     if (content.kind === 'journal') {
+      // Closed once more without new bytes: the row has them, and the journal may not any more.
+      if (before && !this.#c.pending.has(record.ino, content.lsn) && sizeOf(before.content) === content.size) {
+        return before.content
+      }
       return { kind: 'bytes', bytes: this.#c.journal().readBytes(content.lsn, content.size) }
     }
     if (content.kind === 'spool') {
       const spool = this.#c.view.spool(content.spool)
       if (spool?.content) return { kind: 'committed', content: spool.content }
+      if (!spool && before) return before.content
     }
     return content
   }

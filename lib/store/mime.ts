@@ -8,14 +8,15 @@ const TEXT = 'text/plain'
 const BYTES = 'application/octet-stream'
 const SAMPLE_MAX = 64 * 1024
 
-const KINDS: Record<number, string> = {
-  9604: 'inode/directory',
-  21609: 'inode/symlink',
-  4802: 'inode/chardevice',
-  14406: 'inode/blockdevice',
-  2401: 'inode/fifo',
-  26411: 'inode/socket',
-}
+// A Map: as keys of an object the octal numbers are "simplified" to wrong ones by the formatter.
+const KINDS = new Map([
+  [0o040000, 'inode/directory'],
+  [0o120000, 'inode/symlink'],
+  [0o020000, 'inode/chardevice'],
+  [0o060000, 'inode/blockdevice'],
+  [0o010000, 'inode/fifo'],
+  [0o140000, 'inode/socket'],
+])
 
 /** UTF-8 without NUL. */
 export function isText(bytes: Uint8Array): boolean {
@@ -27,7 +28,7 @@ export function isText(bytes: Uint8Array): boolean {
  * few; absent: it did not change, or is large.
  */
 export function typeOf(mode: number, before: string | undefined, sample: Uint8Array | undefined): string {
-  const kind = KINDS[mode & 0o170000]
+  const kind = KINDS.get(mode & 0o170000)
   if (kind) return kind
   const chosen = before !== undefined && !before.startsWith('inode/') && before !== TEXT && before !== BYTES
   if (chosen) return before

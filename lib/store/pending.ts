@@ -39,6 +39,15 @@ export class PendingWrites {
     } else copy.changes.push({ kind: 'truncate', offset: record.size, length: 0, data: 0, sec, nsec })
   }
 
+  /** Whether a write of the inode that nothing settled has its data at this position. */
+  has(ino: number, data: Lsn): boolean {
+    const changes = this.#copies.get(ino)?.changes
+    if (!changes) return false
+    for (let i = changes.length - 1; i >= 0; i--)
+      if (changes[i].kind === 'write' && changes[i].data === data) return true
+    return false
+  }
+
   settle(ino: number): void {
     this.#copies.delete(ino)
   }

@@ -50,6 +50,7 @@ const META_MAGIC = 0xbeefc0de
 /** LMDB maps what it finds, so a file that is not one of its own is refused before it gets there. */
 function checkDataFile(directory: string): void {
   const file = path.join(directory, DATA_FILE)
+  if (!fs.existsSync(file)) throw new DamagedVolumeError(file, 'it is missing')
   const fd = fs.openSync(file, 'r')
   try {
     const page = Buffer.alloc(8192)

@@ -81,9 +81,11 @@ export class TestVolume {
     readonly init: Partial<CommitterInit>,
   ) {}
 
-  static async create(init: Partial<CommitterInit> & { directory?: string } = {}): Promise<TestVolume> {
-    const { directory = temporaryDirectory(), ...rest } = init
-    const { root } = await createVolume({ directory, label: 'test', author: AUTHOR, uid: 1000, gid: 1000 })
+  static async create(
+    init: Partial<CommitterInit> & { directory?: string; join?: Uint8Array } = {},
+  ): Promise<TestVolume> {
+    const { directory = temporaryDirectory(), join, ...rest } = init
+    const { root } = await createVolume({ directory, label: 'test', author: AUTHOR, uid: 1000, gid: 1000, root: join })
     const volume = new TestVolume(directory, root, rest)
     volume.open()
     return volume
