@@ -31,9 +31,15 @@ export interface Mounted {
    * fuse-native has no such thing: its caches are short instead.
    */
   invalidate(changes: Invalidation[]): Promise<void>
-  /** Unmounts, lazily if files are open. Idempotent. Serving ends with it: the loop's `run` resolves 'unmounted'. */
+  /**
+   * Unmounts, lazily if files are open. Idempotent. Serving ends with it (the loop's `run` resolves 'unmounted') as soon as the last
+   * file is closed and no other mount namespace holds the mount. Who cannot wait for that stops the loop and closes.
+   */
   unmount(): Promise<void>
-  /** Closes descriptors. Only after `unmount` and after the serving thread has ended. Idempotent. */
+  /**
+   * Closes descriptors, which ends the connection: files still open on it answer ENOTCONN. Only after `unmount` and after the
+   * loop has ended. Idempotent.
+   */
   close(): Promise<void>
 }
 

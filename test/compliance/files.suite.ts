@@ -183,7 +183,7 @@ export function filesSuite(c: Context): void {
   })
 
   test(c, 'a big file in big pieces, copied by the kernel', undefined, async (d) => {
-    const bytes = randomBytes(12 << 20)
+    const bytes = randomBytes(5 << 20)
     await fs.writeFile(`${d}/a`, bytes)
     await fs.copyFile(`${d}/a`, `${d}/b`)
     assert.ok((await fs.readFile(`${d}/b`)).equals(bytes))
