@@ -2,11 +2,18 @@
 // The actors' clock is moved by `settle`, so nothing waits for seconds. Test support only.
 
 import assert from 'node:assert/strict'
-import { ActorSystem, type ChildSpec, type SupervisorMessage, supervisor } from '../../../lib/actors/index.js'
+import {
+  ActorSystem,
+  type ChildSpec,
+  type Clock,
+  type SupervisorMessage,
+  supervisor,
+} from '../../../lib/actors/index.js'
 import { hex, unhex } from '../../../lib/model/bytes.js'
 import { type ManagerArgs, type ManagerMessage, manager, type Permission } from '../../../lib/sync/manager.js'
 import type { Session } from '../../../lib/sync/session.js'
 import { livingWorkers, type WorkerView } from '../../../lib/sync/worker.js'
+import type { Volume } from '../../../lib/volume/contract.js'
 import { SYNC, syncSupervisor } from '../../../supervisors/sync.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { type LinkEnd, MemoryLink, type MemoryLinkInit } from './link.js'
@@ -14,8 +21,9 @@ import { idOf, MemoryVolume, type MemoryVolumeInit } from './volume.js'
 
 export const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-export class Device {
-  readonly volumes: MemoryVolume[] = []
+/** What synchronizes the volumes of one device: manager and workers in an actor system of their own. */
+export class Host<V extends Volume = Volume> {
+  readonly volumes: V[] = []
   readonly links = new Set<LinkEnd>()
   readonly sessions = new Map<string, Session>()
   readonly reports: string[] = []
@@ -26,10 +34,10 @@ export class Device {
 
   constructor(
     readonly id: string,
-    readonly clock: ManualClock,
+    readonly clock?: Clock,
   ) {}
 
-  get volume(): MemoryVolume {
+  get volume(): V {
     return this.volumes[0]
   }
 
@@ -61,14 +69,6 @@ export class Device {
     await this.system.stop()
   }
 
-  /** A crash and a new start. `lost`: the power was cut, and applied changes were not durable yet. */
-  async restart(lost = false): Promise<void> {
-    for (const link of [...this.links]) link.abort(new Error('The device is restarted.'))
-    await this.system.stop()
-    this.volumes[0] = this.volume.restarted(lost)
-    await this.start()
-  }
-
   /** Kills the manager or a worker; supervisors start them again. */
   async killSomething(random: () => number): Promise<void> {
     const actors = this.system.inspect().children.flatMap((node) => (node.id === 'sync' ? node.children : [node]))
@@ -86,6 +86,16 @@ export class Device {
 
   workers(): WorkerView[] {
     return this.volumes.flatMap((volume) => livingWorkers(volume))
+  }
+}
+
+export class Device extends Host<MemoryVolume> {
+  /** A crash and a new start. `lost`: the power was cut, and applied changes were not durable yet. */
+  async restart(lost = false): Promise<void> {
+    for (const link of [...this.links]) link.abort(new Error('The device is restarted.'))
+    await this.system.stop()
+    this.volumes[0] = this.volume.restarted(lost)
+    await this.start()
   }
 }
 
