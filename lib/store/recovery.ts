@@ -8,7 +8,7 @@ import { readContent } from '../model/content-tree.js'
 import { Batch, type BatchComponents, type BatchInit } from './batch.js'
 import { sizeOf } from './fold.js'
 import type { JournalCut } from './journal-reader.js'
-import { cutJournal, listSegments, removeSegmentsBelow } from './journal-segments.js'
+import { cutJournal, listSegments } from './journal-segments.js'
 import { applyChanges, type PendingChange } from './pending.js'
 import type { InodeRecord, Lsn, SpoolRecord } from './records.js'
 
@@ -136,5 +136,6 @@ function clearFiles(batch: Batch, { layout, report }: BatchComponents): void {
     fs.rmSync(path.join(layout.spools, name), { force: true, recursive: true })
     report(`Removed spool file ${name}: nothing refers to it.`)
   }
-  if (listSegments(layout.journal).length > 1) removeSegmentsBelow(layout.journal, batch.committed)
+  // All of the journal is folded, stored, and settled.
+  for (const { file } of listSegments(layout.journal)) fs.rmSync(file, { force: true })
 }

@@ -10,6 +10,7 @@ import * as codec from './codec.js'
 import { DamagedVolumeError, typedError } from './errors.js'
 import { entryKey, key48, key64, read48, read64 } from './keys.js'
 import type { DocumentRecord, EntryRecord, InodeRecord, Lsn, SpoolRecord } from './records.js'
+import { preallocate } from './syscalls.js'
 
 export type Table = Database<Buffer, Buffer>
 
@@ -45,6 +46,9 @@ export type MetaName =
   | 'clock' // last hybrid logical clock: not a number, 8 bytes
 
 const DATA_FILE = 'data.mdb'
+const LOCK_FILE = 'lock.mdb'
+/** More than LMDB takes for 126 readers. */
+const LOCK_BYTES = 64 * 1024
 const META_MAGIC = 0xbeefc0de
 
 /** LMDB maps what it finds, so a file that is not one of its own is refused before it gets there. */
@@ -64,10 +68,25 @@ function checkDataFile(directory: string): void {
   }
 }
 
+/**
+ * LMDB maps its lock file and writes to the mapping: without disk space behind it, that would kill the process (SIGBUS). So
+ * the space is taken first, or NoSpaceError thrown.
+ */
+function reserveLockFile(directory: string): void {
+  const { O_RDWR, O_CREAT } = fs.constants
+  const fd = fs.openSync(path.join(directory, LOCK_FILE), O_RDWR | O_CREAT, 0o600)
+  try {
+    preallocate(fd, 0, LOCK_BYTES)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 /** Opens the environment in `directory`; `create` makes a new one. Throws DamagedVolumeError and typed errors of the disk. */
 export function openTables(directory: string, options: { create?: boolean } = {}): Tables {
   try {
     if (!options.create) checkDataFile(directory)
+    reserveLockFile(directory)
     const root = open({
       path: directory,
       noSubdir: false,
