@@ -7,6 +7,7 @@ import type { FileData } from './file-data.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
 import { S_IFMT } from './modes.js'
+import { dropSetIds, hasSetIds } from './set-ids.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
 import * as xattrs from './xattrs.js'
@@ -46,7 +47,7 @@ export class AttributeChanges {
     const kill = changes.killSetIds || (owner && !inode.isFolder)
     clock.read()
     this.#transaction.touch(inode)
-    if (kill) this.#data.dropSetIds(inode)
+    if (kill) dropSetIds(inode)
     if (changes.mode !== undefined) inode.mode = (inode.mode & S_IFMT) | (changes.mode & 0o7777)
     if (changes.uid !== undefined) inode.uid = changes.uid
     if (changes.gid !== undefined) inode.gid = changes.gid
@@ -69,9 +70,9 @@ export class AttributeChanges {
 
   /** A write by somebody without privileges: set-id bits go, before the bytes change. */
   killSetIds(inode: Inode): void {
-    if (!this.#data.hasSetIds(inode)) return
+    if (!hasSetIds(inode)) return
     this.#transaction.touch(inode)
-    this.#data.dropSetIds(inode)
+    dropSetIds(inode)
     this.#transaction.commit()
   }
 

@@ -23,6 +23,7 @@ import { Namespace } from './namespace.js'
 import { OpenFiles } from './open-files.js'
 import { PackFiles } from './pack-files.js'
 import type { DurableState, Journal, Progress } from './ports.js'
+import { Renames } from './renames.js'
 import { type ResumeInit, resume } from './resume.js'
 import { type Spool, SpoolFiles } from './spools.js'
 import { Transaction } from './transaction.js'
@@ -93,7 +94,8 @@ export class Engine {
     const onSealed = components.onSealed ?? (() => {})
     const data = new FileData({ state, journal, progress, transaction, clock, contents, spools, onSealed })
     const identity = new Identity({ state, durable })
-    const namespace = new Namespace({ state, transaction, clock, identity, data, spools })
+    const names = { state, transaction, clock, identity, data, spools }
+    const namespace = new Namespace(names)
     const attributes = new AttributeChanges({ state, transaction, clock, data })
     const open = new OpenFiles(init)
     const files = new FileOperations({ state, open, data, namespace, attributes, transaction, clock })
@@ -111,6 +113,7 @@ export class Engine {
     this.applier = new Applier({ state, durable, identity, heads, contents, transaction, journal, clock, data, report })
     this.fileSystem = new VolumeFileSystem({
       ...{ directory: init.directory, state, namespace, files, attributes, contents, open, transaction, clock },
+      renames: new Renames(names),
       directories: new Directories({ state }),
       sync: (inode) => this.#sync(inode),
       tidy: () => this.tidy(),

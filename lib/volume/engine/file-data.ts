@@ -11,10 +11,10 @@ import { preallocate } from '../../store/syscalls.js'
 import type { Contents } from './contents.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
-import { S_ISGID, S_ISUID, S_IXGRP, SIZE_MAX } from './modes.js'
+import { SIZE_MAX } from './modes.js'
 import type { Journal, Progress } from './ports.js'
 import { nextData, nextHole, zero } from './sparse.js'
-import type { Spool, SpoolFiles } from './spools.js'
+import { type Spool, type SpoolFiles, seekOver } from './spools.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
 import { SMALL_MAX, SmallCopy, SpoolCopy } from './working-copy.js'
@@ -341,20 +341,6 @@ export class FileData {
     return working.spool
   }
 
-  /** Set-id bits go when somebody writes (kernel: file_remove_privs), and so do file capabilities. In the transaction. */
-  dropSetIds(inode: Inode): void {
-    if ((inode.mode & S_ISUID) !== 0) inode.mode &= ~S_ISUID
-    if ((inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) inode.mode &= ~S_ISGID
-    if (inode.xattrs.length > 0) inode.xattrs = inode.xattrs.filter(({ name }) => !isCapability(name))
-  }
-
-  /** Whether `dropSetIds` has something to do. */
-  hasSetIds(inode: Inode): boolean {
-    const { mode, xattrs } = inode
-    if ((mode & S_ISUID) !== 0 || (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) return true
-    return xattrs.length > 0 && xattrs.some(({ name }) => isCapability(name))
-  }
-
   /** Content by reference: `to` becomes the closed content of `from`, as a version. In the transaction. */
   share(from: Inode, to: Inode): boolean {
     if (from.working || to.working || to.size > 0) return false
@@ -403,17 +389,3 @@ export class FileData {
     }
   }
 }
-
-function seekOver(spool: Spool, offset: number, hole: boolean, size: number): number {
-  for (let at = offset; at < size; ) {
-    const piece = spool.ranges.piece(at, size)
-    const data = piece.own || at < spool.baseSize
-    const end = piece.own ? piece.end : Math.min(piece.end, data ? spool.baseSize : piece.end)
-    if (data !== hole) return at
-    at = end
-  }
-  return hole ? size : ENXIO
-}
-
-const CAPABILITY = Buffer.from('security.capability')
-const isCapability = (name: Uint8Array) => CAPABILITY.equals(name)

@@ -25,6 +25,7 @@ import type { LiveState } from './live-state.js'
 import { NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './modes.js'
 import type { Namespace } from './namespace.js'
 import type { OpenFiles } from './open-files.js'
+import type { Renames } from './renames.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
 import * as xattrs from './xattrs.js'
@@ -38,6 +39,7 @@ export interface FileSystemComponents {
   directory: string
   state: LiveState
   namespace: Namespace
+  renames: Renames
   files: FileOperations
   attributes: AttributeChanges
   directories: Directories
@@ -159,7 +161,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   rename(_caller: Caller, parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Errno {
-    return this.#run(() => this.#c.namespace.rename(parent, name, newParent, newName, flags))
+    return this.#run(() => this.#c.renames.rename(parent, name, newParent, newName, flags))
   }
 
   link(_caller: Caller, ino: number, newParent: number, newName: Buffer): Attributes | Errno {

@@ -12,6 +12,8 @@ import type { Progress } from './ports.js'
 
 /** More than this without being folded: operations are slowed down. */
 const BACKLOG_BYTES = 256 << 20
+/** The same for inodes in memory, while some of them wait to be folded. */
+const BACKLOG_INODES = 200_000
 /** Waits in steps, at most this long altogether before requests get a turn. Milliseconds. */
 const STEP = 20
 const WAIT_MAX = 1000
@@ -53,17 +55,19 @@ export class SharedProgress implements Progress {
     Atomics.store(this.#slots, PROGRESS_BUSY, 0n)
   }
 
-  /** Waits a little if the committer is far behind. Never for ever: it may be down. */
-  throttle(): void {
+  /** Waits a little if the committer is far behind. Never for ever: it may be down. `inodes`: in memory. */
+  throttle(inodes: number): void {
     let committed = this.committed()
-    if (this.#end - committed < BACKLOG_BYTES) {
+    const behind = () => this.#end - committed
+    const far = () => behind() >= BACKLOG_BYTES || (inodes >= BACKLOG_INODES && behind() > 0)
+    if (!far()) {
       this.#slow = false
       return
     }
-    if (!this.#slow) this.#report(`The journal is ${(this.#end - committed) >> 20} MiB ahead: changes are slowed down`)
+    if (!this.#slow) this.#report(`The journal is ${behind() >> 20} MiB ahead: changes are slowed down`)
     this.#slow = true
     this.idle()
-    for (let waited = 0; waited < WAIT_MAX && this.#end - committed >= BACKLOG_BYTES; waited += STEP) {
+    for (let waited = 0; waited < WAIT_MAX && far(); waited += STEP) {
       Atomics.wait(this.#slots, PROGRESS_COMMITTED, BigInt(committed), STEP)
       committed = this.committed()
     }

@@ -3,7 +3,7 @@
 // Never hashes, never removes a file that the journal names: the committer does, once it reads `spool-gone`.
 
 import fs from 'node:fs'
-import { EIO } from '../../fuse/errno.js'
+import { EIO, ENXIO } from '../../fuse/errno.js'
 import type { Content } from '../../model/types.js'
 import type { LiveContent } from '../../store/records.js'
 import { ErrnoError } from './errno.js'
@@ -108,4 +108,16 @@ export class SpoolFiles {
     for (const { fd } of this.#spools.values()) if (fd >= 0) fs.closeSync(fd)
     this.#spools.clear()
   }
+}
+
+/** SEEK_DATA or SEEK_HOLE in a spool over a base; a negative errno (ENXIO) if there is none. */
+export function seekOver(spool: Spool, offset: number, hole: boolean, size: number): number {
+  for (let at = offset; at < size; ) {
+    const piece = spool.ranges.piece(at, size)
+    const data = piece.own || at < spool.baseSize
+    const end = piece.own ? piece.end : Math.min(piece.end, data ? spool.baseSize : piece.end)
+    if (data !== hole) return at
+    at = end
+  }
+  return hole ? size : ENXIO
 }

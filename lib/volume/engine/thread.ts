@@ -33,6 +33,7 @@ class VolumeThread {
   #seen = -1
   #reported = '[]'
   #stopped = false
+  #idleTimer: NodeJS.Timeout | undefined
 
   constructor(port: MessagePort, data: EngineData) {
     this.#port = port
@@ -57,7 +58,7 @@ class VolumeThread {
     this.#options = data.options ?? {}
     port.on('message', (envelope: EngineEnvelope) => this.#receive(envelope))
     if (data.session) this.#serve(data.session, this.#options)
-    else this.#idleTimer()
+    else this.#idleSoon()
     this.#emit({ type: 'ready' })
   }
 
@@ -72,7 +73,7 @@ class VolumeThread {
   }
 
   #onTidy(): void {
-    this.#progress.throttle()
+    this.#progress.throttle(this.#engine.state.inodesInMemory)
     this.#look()
   }
 
@@ -100,13 +101,13 @@ class VolumeThread {
     return this.#look() ? MOMENT : -1
   }
 
-  /** Without a mount the event loop is the loop. */
-  #idleTimer(): void {
-    const timer = setInterval(() => {
-      if (this.#stopped || this.#loop) clearInterval(timer)
-      else this.#onIdle()
+  /** Without a mount nothing happens but what is asked: some time after that is what is done when a loop is idle. */
+  #idleSoon(): void {
+    if (this.#loop || this.#stopped) return
+    this.#idleTimer ??= setTimeout(() => {
+      this.#idleTimer = undefined
+      if (!this.#loop && !this.#stopped && this.#onIdle() >= 0) this.#idleSoon()
     }, LOOK)
-    timer.unref()
   }
 
   #serve(session: KernelSession, options: Partial<ServeOptions>): void {
@@ -122,7 +123,7 @@ class VolumeThread {
       this.#engine.idle()
       this.#progress.idle()
       if (end === 'unmounted') this.#emit({ type: 'unmounted' })
-      if (!this.#stopped) this.#idleTimer()
+      this.#idleSoon()
     })
     // What ends the loop otherwise ends the thread: the next one starts afresh.
     this.#ended.catch((error) =>
@@ -141,6 +142,7 @@ class VolumeThread {
   }
 
   #receive({ id, request }: EngineEnvelope): void {
+    this.#idleSoon()
     if (request.type === 'stop') return void this.#stop(id)
     if (request.type === 'call') return void this.#call(id, request)
     try {
@@ -203,6 +205,7 @@ class VolumeThread {
 
   async #stop(id: number): Promise<void> {
     this.#stopped = true
+    clearTimeout(this.#idleTimer)
     this.#loop?.stop()
     try {
       await this.#ended
