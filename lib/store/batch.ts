@@ -101,6 +101,12 @@ export class Batch {
     return new JournalReader({ directory: layout.journal, from: reader.meta('replayFrom') })
   }
 
+  /** Reads the journal's files anew, from the stored position on. */
+  reopenJournal(): void {
+    this.#journal.close()
+    this.#journal = this.#openJournal()
+  }
+
   /** Frames up to here are folded, not necessarily committed. */
   get position(): Lsn {
     return Math.max(this.#journal.position, this.#committed)
@@ -205,8 +211,7 @@ export class Batch {
     this.pending.clear()
     this.view.clear()
     this.#stored = this.#committed = this.#c.reader.committed
-    this.#journal.close()
-    this.#journal = this.#openJournal()
+    this.reopenJournal()
     this.sealer.reset(this.#c.reader.unsealed())
   }
 

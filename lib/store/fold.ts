@@ -53,6 +53,8 @@ export interface FoldComponents {
 export class Fold {
   readonly #c: FoldComponents
   readonly #touched = new Map<number, Touched>()
+  /** Inodes that live on in the frame at hand. */
+  #live: Of<'inode'>[] = []
   /** Inodes whose document changed in the frame at hand. */
   readonly #moved: InodeRecord[] = []
   /** Where inodes were linked last, for some of them. */
@@ -76,6 +78,7 @@ export class Fold {
   frame(frame: Frame): void {
     const records = this.#records(frame)
     const heads = records.filter((record) => record.type === 'head')
+    this.#live = records.filter((record) => record.type === 'inode' && record.inode.nlink > 0) as Of<'inode'>[]
     for (const record of records) this.#record(record, frame, heads)
     for (const head of heads) this.#head(head, records)
     for (const row of this.#moved.splice(0)) this.#renamed(row)
@@ -223,15 +226,17 @@ export class Fold {
     for (const { folder, name } of view.namesOf(row.ino)) sealer.touch(folder, { name: nameKey(name) })
   }
 
-  /** The last name is gone: what was closed before is kept, if the document is one that was ever told. */
+  /** The last name is gone: what was closed before is kept, if the document was ever told or lives on in another inode. */
   #unlinked(before: InodeRecord): void {
     const touched = this.#touched.get(before.ino)
     if (!touched) return
-    if (this.#c.view.document(before.document)) {
+    const { ino, document } = before
+    const livesOn = this.#live.some(({ inode }) => inode.ino !== ino && equal(inode.document, document))
+    if (livesOn || this.#c.view.document(document)) {
       if (touched.closed) touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       this.#versions(touched)
     }
-    this.#touched.delete(before.ino)
+    this.#touched.delete(ino)
   }
 
   /** Makes what has to be made of an inode before something else happens to its document. */

@@ -37,10 +37,9 @@ export function recover(components: BatchComponents, init: BatchInit): Recovered
     const { cut } = batch
     if (cut) cutOff(cut, components)
     clearFiles(batch, components)
-    if (!cut) return { batch, end }
-    // The committer goes on with a reader that knows nothing of the cut.
-    batch.close()
-    return { batch: new Batch(components, init), end }
+    // The committer goes on with a reader that knows nothing of the cut, nor of files that are gone.
+    batch.reopenJournal()
+    return { batch, end }
   } catch (error) {
     batch.close()
     throw error

@@ -145,7 +145,10 @@ export class Reviser {
     const { document, row } = input
     const attributes: Attributes = { mode: row.mode, uid: row.uid, gid: row.gid, rdev: row.rdev, xattrs: row.xattrs }
     const parents = uniqueParents(head ? [head.rid, ...input.parents] : input.parents)
-    if (head && !input.force && parents.length === 1 && says(head.revision, input, attributes)) return undefined
+    if (head && !input.force && parents.length === 1 && says(head.revision, input, attributes)) {
+      if (input.ino) this.#view.setDocumentIno(document, input.ino)
+      return undefined
+    }
     this.#view.clock = tick(this.#view.clock, this.#now())
     const parts = new Map(head?.revision.parts)
     if (input.content) parts.set(input.part, input.content)

@@ -154,6 +154,10 @@ export class TestVolume {
     return row && decodeRevision(this.reader.revision(row.head)!)
   }
 
+  decode(rid: Uint8Array): Revision {
+    return decodeRevision(this.reader.revision(rid)!)
+  }
+
   read(content: Content): Uint8Array {
     return readContent(content, this.packs.source)
   }
