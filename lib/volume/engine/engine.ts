@@ -10,7 +10,7 @@ import { Applier } from './apply.js'
 import { AttributeChanges } from './attributes.js'
 import { Contents } from './contents.js'
 import { Directories } from './directories.js'
-import { FileData, type Sealed } from './file-data.js'
+import { FileData } from './file-data.js'
 import { FileOperations } from './file-operations.js'
 import { VolumeFileSystem } from './file-system.js'
 import { AppliedHeads } from './heads.js'
@@ -29,6 +29,7 @@ import { type Spool, SpoolFiles } from './spools.js'
 import { Transaction } from './transaction.js'
 import { TreeReads } from './tree-reads.js'
 import { type TimeSource, WallClock } from './wall-clock.js'
+import type { Sealed } from './working-copies.js'
 
 /** A handle counts as open for longer than a moment after this. Milliseconds. */
 export const MOMENT = 50

@@ -1,5 +1,5 @@
-// What is in files: reading, writing, cutting, closing. Owns how a working copy begins, grows from memory into a spool file,
-// and becomes the closed content, and in which order bytes, journal and memory change.
+// What is in files: reading, writing, cutting, closing. Owns in which order bytes, journal and memory change, and how a working
+// copy (working-copies.ts) becomes the closed content.
 // Invariants: bytes are in the journal or in the spool file before the caller hears of them; when the journal or the disk
 // refuses, size, content and bytes seen are as before; a changed file that is closed is a version.
 
@@ -8,59 +8,26 @@ import { EFBIG, ENXIO, EOPNOTSUPP } from '../../fuse/errno.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
 import type { Lsn } from '../../store/records.js'
 import { preallocate } from '../../store/syscalls.js'
-import type { Contents } from './contents.js'
 import type { Inode } from './inode.js'
-import type { LiveState } from './live-state.js'
 import { SIZE_MAX } from './modes.js'
-import type { Journal, Progress } from './ports.js'
 import { nextData, nextHole, zero } from './sparse.js'
-import { type Spool, type SpoolFiles, seekOver } from './spools.js'
-import type { Transaction } from './transaction.js'
-import type { WallClock } from './wall-clock.js'
-import { SMALL_MAX, SmallCopy, SpoolCopy } from './working-copy.js'
+import { type Spool, seekOver } from './spools.js'
+import { WorkingCopies } from './working-copies.js'
+import { SMALL_MAX, SmallCopy, type SpoolCopy } from './working-copy.js'
 
 /** Content up to this size goes into the inode's record when it is closed. */
 const BYTES_MAX = 512
-const EMPTY = Buffer.alloc(0)
 const ZEROS = Buffer.alloc(SMALL_MAX)
 
-export interface Sealed {
-  ino: number
-  spool: number
-  size: number
-  /** The frame that says so: what is journaled of the spool is durable once this is committed. */
-  lsn: Lsn
-}
-
-export interface FileDataComponents {
-  state: LiveState
-  journal: Journal
-  progress: Progress
-  transaction: Transaction
-  clock: WallClock
-  contents: Contents
-  spools: SpoolFiles
-  /** A large content was closed and wants hashing. */
-  onSealed: (sealed: Sealed) => void
-}
-
-export class FileData {
-  readonly #c: FileDataComponents
-  /** Inodes with a working copy in memory, to be journaled again when the journal goes on in a new segment. */
-  readonly #small = new Set<Inode>()
-
-  constructor(components: FileDataComponents) {
-    this.#c = components
-  }
-
+export class FileData extends WorkingCopies {
   /** Answers the bytes read; short at the end only. */
   read(inode: Inode, offset: number, into: Buffer): number {
     const length = Math.min(into.length, inode.size - offset)
     if (length <= 0) return 0
     const working = inode.working
-    if (working === undefined) this.#c.contents.read(inode, offset, into, length)
+    if (working === undefined) this.c.contents.read(inode, offset, into, length)
     else if (working.kind === 'small') working.buffer.copy(into, 0, offset, offset + length)
-    else this.#c.contents.readSpool(working.spool, offset, into, 0, length)
+    else this.c.contents.readSpool(working.spool, offset, into, 0, length)
     return length
   }
 
@@ -69,19 +36,19 @@ export class FileData {
     if (data.length === 0) return 0
     const end = offset + data.length
     if (end > SIZE_MAX) return EFBIG
-    this.#c.clock.read()
+    this.c.clock.read()
     let working = inode.working
     if (working === undefined) {
-      if (end <= SMALL_MAX && inode.size <= SMALL_MAX) working = this.#begin(inode)
-      else working = this.#beginSpool(inode)
-    } else if (working.kind === 'small' && end > SMALL_MAX) working = this.#grow(inode, working)
+      if (end <= SMALL_MAX && inode.size <= SMALL_MAX) working = this.begin(inode)
+      else working = this.beginSpool(inode)
+    } else if (working.kind === 'small' && end > SMALL_MAX) working = this.grow(inode, working)
     if (working.kind === 'small') this.#writeSmall(inode, working, offset, data)
     else this.#writeSpool(inode, working.spool, offset, data)
     return data.length
   }
 
   #writeSmall(inode: Inode, working: SmallCopy, offset: number, data: Buffer): void {
-    const { journal, clock, progress } = this.#c
+    const { journal, clock, progress } = this.c
     journal.begin()
     const position = journal.write(inode.ino, offset, data, clock.sec, clock.nsec)
     const lsn = journal.commitFrame()
@@ -92,7 +59,7 @@ export class FileData {
     if (offset > size) working.buffer.fill(0, size, offset)
     data.copy(working.buffer, offset)
     working.whole = offset === 0 && end >= size ? position : -1
-    if (inode.working === undefined) this.#adopt(inode, working)
+    if (inode.working === undefined) this.adopt(inode, working)
     if (end > size) inode.size = end
     inode.dirtyLsn = lsn
     inode.localLsn = lsn
@@ -116,7 +83,7 @@ export class FileData {
   }
 
   #modified(inode: Inode): void {
-    const { sec, nsec } = this.#c.clock
+    const { sec, nsec } = this.c.clock
     inode.mtimeSec = sec
     inode.mtimeNsec = nsec
     inode.ctimeSec = sec
@@ -125,73 +92,21 @@ export class FileData {
 
   /** A range of the content is the spool's own now. The bytes are in its file. */
   #own(inode: Inode, spool: Spool, offset: number, length: number): void {
-    this.#frame(inode, (journal) => journal.spoolRange(spool.id, offset, length))
+    this.frame(inode, (journal) => journal.spoolRange(spool.id, offset, length))
     spool.ranges.add(offset, length)
-  }
-
-  /** One frame of `write`'s records. */
-  #frame(inode: Inode, write: (journal: Journal) => void): void {
-    const { journal, progress } = this.#c
-    journal.begin()
-    write(journal)
-    const lsn = journal.commitFrame()
-    progress.journalEnd(journal.written)
-    inode.dirtyLsn = lsn
-    inode.localLsn = lsn
-  }
-
-  /** A working copy in memory with the closed content. Not the inode's before it was changed. */
-  #begin(inode: Inode): SmallCopy {
-    return new SmallCopy(inode.size === 0 ? EMPTY : this.#c.contents.load(inode, inode.size))
-  }
-
-  #adopt(inode: Inode, working: SmallCopy | SpoolCopy): void {
-    inode.working = working
-    if (working.kind === 'small') this.#small.add(inode)
-    else this.#small.delete(inode)
-    this.#c.contents.forget(inode)
-  }
-
-  /** A spool over what is closed; small contents are copied into it. */
-  #beginSpool(inode: Inode): SpoolCopy {
-    if (inode.size <= SMALL_MAX) return this.#grow(inode, this.#begin(inode))
-    const base = this.#c.contents.locate(inode)
-    return this.#spool(inode, base, inode.size)
-  }
-
-  /** From memory into a spool without a base. */
-  #grow(inode: Inode, small: SmallCopy): SpoolCopy {
-    return this.#spool(inode, undefined, 0, small.buffer.subarray(0, inode.size))
-  }
-
-  #spool(inode: Inode, base: Inode['content'] | undefined, baseSize: number, bytes?: Buffer): SpoolCopy {
-    const { state, spools, clock } = this.#c
-    const spool = spools.create(state.newSpool(), inode.ino, base, baseSize, clock.span)
-    try {
-      for (let done = 0; bytes && done < bytes.length; ) {
-        done += fs.writeSync(spool.fd, bytes, done, bytes.length - done, done)
-      }
-      this.#frame(inode, (journal) => journal.spool(spool.id, inode.ino, base ?? EMPTY_LIVE))
-    } catch (error) {
-      spools.discard(spool)
-      throw error
-    }
-    const working = new SpoolCopy(spool)
-    this.#adopt(inode, working)
-    return working
   }
 
   /** Cuts or extends the content; extensions are zeros. Answers 0 or an errno. */
   truncate(inode: Inode, size: number): number {
     if (size > SIZE_MAX) return EFBIG
     if (size === inode.size) return 0
-    this.#c.clock.read()
+    this.c.clock.read()
     let working = inode.working
     if (size <= SMALL_MAX && (working === undefined || working.kind === 'small'))
       this.#truncateSmall(inode, working, size)
     else {
-      if (working === undefined) working = this.#beginSpool(inode)
-      else if (working.kind === 'small') working = this.#grow(inode, working)
+      if (working === undefined) working = this.beginSpool(inode)
+      else if (working.kind === 'small') working = this.grow(inode, working)
       this.#truncateSpool(inode, working.spool, size)
     }
     this.#modified(inode)
@@ -199,21 +114,21 @@ export class FileData {
   }
 
   #truncateSmall(inode: Inode, known: SmallCopy | undefined, size: number): void {
-    const { clock, contents } = this.#c
+    const { clock, contents } = this.c
     const { sec, nsec } = clock
     const kept = Math.min(size, inode.size)
     const working = known ?? new SmallCopy(contents.load(inode, kept))
     working.room(size, kept)
     if (known === undefined && inode.size > SMALL_MAX) {
       // The closed content is large: what is left of it is journaled, so that nobody has to read it for this.
-      this.#frame(inode, (journal) => {
+      this.frame(inode, (journal) => {
         journal.truncate(inode.ino, 0, sec, nsec)
         if (kept > 0) journal.write(inode.ino, 0, working.buffer.subarray(0, kept), sec, nsec)
       })
-    } else this.#frame(inode, (journal) => journal.truncate(inode.ino, size, sec, nsec))
+    } else this.frame(inode, (journal) => journal.truncate(inode.ino, size, sec, nsec))
     if (size > inode.size) working.buffer.fill(0, inode.size, size)
     working.whole = -1
-    if (known === undefined) this.#adopt(inode, working)
+    if (known === undefined) this.adopt(inode, working)
     inode.size = size
   }
 
@@ -222,7 +137,7 @@ export class FileData {
     // The last byte becomes the spool's own: so the length is in the journal without a record for it.
     else if (size > inode.size) this.#own(inode, spool, size - 1, 1)
     else {
-      this.#frame(inode, (journal) => journal.spoolSize(spool.id, size))
+      this.frame(inode, (journal) => journal.spoolSize(spool.id, size))
       spool.ranges.cut(size)
       spool.baseSize = Math.min(spool.baseSize, size)
       if (size < fs.fstatSync(spool.fd).size) fs.ftruncateSync(spool.fd, size)
@@ -238,8 +153,8 @@ export class FileData {
       const done = this.write(inode, offset, ZEROS.subarray(0, end - offset))
       return done < 0 ? done : 0
     }
-    this.#c.clock.read()
-    const { spool } = inode.working?.kind === 'spool' ? inode.working : this.#beginSpool(inode)
+    this.c.clock.read()
+    const { spool } = inode.working?.kind === 'spool' ? inode.working : this.beginSpool(inode)
     if (spool.base) this.#ownZeros(inode, spool, offset, end)
     else zero(spool.fd, offset, end - offset)
     this.#modified(inode)
@@ -262,10 +177,10 @@ export class FileData {
     const end = offset + length
     if (end > SIZE_MAX) return EFBIG
     if (end > SMALL_MAX && (!keepSize || inode.working?.kind === 'spool')) {
-      this.#c.clock.read()
+      this.c.clock.read()
       let working = inode.working
-      if (working === undefined) working = this.#beginSpool(inode)
-      else if (working.kind === 'small') working = this.#grow(inode, working)
+      if (working === undefined) working = this.beginSpool(inode)
+      else if (working.kind === 'small') working = this.grow(inode, working)
       if (!preallocate(working.spool.fd, offset, length)) return EOPNOTSUPP
     }
     return !keepSize && end > inode.size ? this.truncate(inode, end) : 0
@@ -289,7 +204,7 @@ export class FileData {
   close(inode: Inode): void {
     const working = inode.working
     if (working === undefined) return
-    const { transaction } = this.#c
+    const { transaction } = this.c
     transaction.touch(inode)
     if (working.kind === 'small') this.#closeSmall(inode, working)
     else {
@@ -302,7 +217,7 @@ export class FileData {
   }
 
   #closeSmall(inode: Inode, working: SmallCopy): void {
-    const { transaction, journal } = this.#c
+    const { transaction, journal } = this.c
     const { ino, size } = inode
     const bytes = working.buffer.subarray(0, size)
     inode.working = undefined
@@ -319,9 +234,9 @@ export class FileData {
   }
 
   #closed(inode: Inode, working: SmallCopy | SpoolCopy, lsn: Lsn): void {
-    const { contents, onSealed } = this.#c
+    const { contents, onSealed } = this.c
     if (working.kind === 'small') {
-      this.#small.delete(inode)
+      this.small.delete(inode)
       contents.remember(inode, working.buffer.subarray(0, inode.size))
       return
     }
@@ -330,62 +245,14 @@ export class FileData {
     onSealed({ ino: inode.ino, spool: working.spool.id, size: inode.size, lsn })
   }
 
-  /** The inode goes, and with it what was not closed. Before the frame that says so: its spool's end is part of it. */
-  abandon(inode: Inode): Spool | undefined {
-    const working = inode.working
-    if (working === undefined) return undefined
-    inode.working = undefined
-    if (working.kind === 'small') return undefined
-    const { journal, transaction } = this.#c
-    transaction.record(() => journal.spoolGone(working.spool.id))
-    return working.spool
-  }
-
   /** Content by reference: `to` becomes the closed content of `from`, as a version. In the transaction. */
   share(from: Inode, to: Inode): boolean {
     if (from.working || to.working || to.size > 0) return false
-    const content = this.#c.contents.locate(from)
+    const content = this.c.contents.locate(from)
     if (content.kind !== 'committed' && content.kind !== 'bytes') return false
-    this.#c.contents.forget(to)
+    this.c.contents.forget(to)
     to.content = content
     to.size = from.size
     return true
-  }
-
-  /** Bytes that were being written when the thread before this one died: a working copy, journaled again as a whole. */
-  resume(inode: Inode, bytes: Buffer, sec: number, nsec: number): void {
-    const working = new SmallCopy(bytes)
-    this.#frame(inode, (journal) => {
-      journal.truncate(inode.ino, 0, sec, nsec)
-      if (bytes.length > 0) working.whole = journal.write(inode.ino, 0, bytes, sec, nsec)
-    })
-    inode.size = bytes.length
-    inode.mtimeSec = inode.ctimeSec = sec
-    inode.mtimeNsec = inode.ctimeNsec = nsec
-    this.#adopt(inode, working)
-  }
-
-  /** The same for a spool. */
-  resumeSpool(inode: Inode, spool: Spool): void {
-    const { size } = fs.fstatSync(spool.fd)
-    const own = spool.ranges.list().at(-1)
-    inode.size = spool.base ? Math.max(size, spool.baseSize, own ? own[0] + own[1] : 0) : size
-    this.#adopt(inode, new SpoolCopy(spool))
-  }
-
-  /** Working copies in memory are journaled again, as a whole: the journal begins anew from here. */
-  journalAgain(): void {
-    for (const inode of this.#small) {
-      const working = inode.working
-      if (working?.kind !== 'small') {
-        this.#small.delete(inode)
-        continue
-      }
-      const { ino, size, mtimeSec, mtimeNsec } = inode
-      this.#frame(inode, (journal) => {
-        journal.truncate(ino, 0, mtimeSec, mtimeNsec)
-        if (size > 0) working.whole = journal.write(ino, 0, working.buffer.subarray(0, size), mtimeSec, mtimeNsec)
-      })
-    }
   }
 }
