@@ -10,7 +10,7 @@ import type { Trust } from './trust.js'
 export interface GateInit {
   /** Strangers connected at the same time; 4. One more pushes out the oldest. */
   maxStrangers?: number
-  /** How long a stranger may stay, ms; 10 s. */
+  /** How long a stranger may stay, ms; 30 s. */
   strangerTime?: number
   /** What a stranger may send in all, bytes; 16 KiB. */
   strangerBytes?: number
@@ -35,7 +35,7 @@ export class Gate {
   constructor(components: { trust: Trust; invitations: Invitations }, init: GateInit = {}) {
     this.#trust = components.trust
     this.#invitations = components.invitations
-    this.#init = { maxStrangers: 4, strangerTime: 10_000, strangerBytes: 16 << 10, ...init }
+    this.#init = { maxStrangers: 4, strangerTime: 30_000, strangerBytes: 16 << 10, ...init }
   }
 
   get gater(): ConnectionGater {

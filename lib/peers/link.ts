@@ -31,7 +31,7 @@ export const CONTROL_PROTOCOL = '/peerdrive/sync/1'
 export const BULK_PROTOCOL = '/peerdrive/bulk/1'
 export const BEAT_PROTOCOL = '/peerdrive/beat/1'
 export const LINK_PROTOCOLS = [CONTROL_PROTOCOL, BULK_PROTOCOL, BEAT_PROTOCOL]
-export const GREETING_TIMEOUT = 5000
+export const GREETING_TIMEOUT = 10_000
 
 export interface Channels {
   control: Channel

@@ -27,8 +27,9 @@ export interface NodeInit {
 
 export type StreamHandler = (stream: Stream, connection: Connection, from: DeviceId) => void
 
-const DIAL_TIMEOUT = 8000
-const ADDRESS_TIMEOUT = 2500
+/** Generous: a busy device takes seconds for a handshake. */
+const DIAL_TIMEOUT = 20_000
+const ADDRESS_TIMEOUT = 4000
 
 export class Node {
   readonly id: DeviceId

@@ -40,7 +40,7 @@ import { within } from './time-out.js'
 import type { Device, Trust } from './trust.js'
 
 export const PAIR_PROTOCOL = '/peerdrive/pair/1'
-const STEP_TIMEOUT = 5000
+const STEP_TIMEOUT = 10_000
 /** Clocks of devices differ; below this an invitation that looks expired here is tried all the same. */
 const CLOCK_GRACE = 3600_000
 

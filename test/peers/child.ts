@@ -15,6 +15,7 @@ export interface Told {
   address: string
   addresses: string[]
   codes: string[]
+  error: string
 }
 
 export class Child {
@@ -28,7 +29,8 @@ export class Child {
     const [program, ...args] = namespace ? ['ip', 'netns', 'exec', namespace, ...command] : command
     this.process = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     createInterface({ input: this.process.stdout! }).on('line', (line) => {
-      this.#told.push(JSON.parse(line))
+      const told = JSON.parse(line) as Told
+      this.#told.push(told)
       this.#more.emit('more')
     })
     cleanUp(() => this.kill())
@@ -39,7 +41,12 @@ export class Child {
     for (;;) {
       const at = this.#told.findIndex((told) => told.event === event && matches(told))
       if (at >= 0) return this.#told.splice(at, 1)[0]
-      await once(this.#more, 'more')
+      const failed = this.#told.find((told) => told.event === 'failed')
+      if (failed) throw new Error(`Instead of "${event}": ${failed.error}`)
+      const signal = AbortSignal.timeout(60_000)
+      await once(this.#more, 'more', { signal }).catch(() => {
+        throw new Error(`Never told "${event}"; the last was ${JSON.stringify(this.#told.slice(-20))}`)
+      })
     }
   }
 

@@ -117,7 +117,8 @@ describe('peers: connections', () => {
     await linked(a, b)
   })
 
-  it('notices a killed and a frozen process, and is back when it is', async () => {
+  it('notices a killed and a frozen process, and is back when it is', async function () {
+    this.timeout(120_000)
     const a = await device(QUICK)
     const init = { directory: directory(), port: 0, listen: ['127.0.0.1'], discovery: { enabled: false }, ...QUICK }
     const child = new Child(init)

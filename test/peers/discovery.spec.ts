@@ -15,8 +15,11 @@ const QUICK = { interval: 200 }
 
 describe('peers: discovery', () => {
   afterEach(cleanAll)
+  // Several processes start here one after the other: seconds on a quiet machine, much more on a busy one.
+  const PATIENCE = 120_000
 
   it('finds devices in another network namespace, pairs, links, and follows a changed port', async function () {
+    this.timeout(PATIENCE)
     const [left, right] = namespaces(this)
     const initB = init()
     const [a, b] = [new Child(init(), left), new Child(initB, right)]
@@ -39,6 +42,7 @@ describe('peers: discovery', () => {
   })
 
   it('says that there is no route for multicast, that nobody is heard or nothing comes back, and that only loopback is up', async function () {
+    this.timeout(PATIENCE)
     const [left, right] = namespaces(this)
     const here = diagnosis(left)
     const quiet = { port: 5353, deaf: false, alone: false }

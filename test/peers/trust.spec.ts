@@ -109,7 +109,8 @@ describe('peers: trust', () => {
     assert.equal(trust.trusts(a), false)
   })
 
-  it('survives kill -9 at any moment: every change that was told is there, and the file is whole', async () => {
+  it('survives kill -9 at any moment: every change that was told is there, and the file is whole', async function () {
+    this.timeout(120_000)
     const file = path.join(directory(), 'trust.json')
     const script = path.join(import.meta.dirname, 'trust-writer.js')
     for (let round = 0; round < 3; round++) {
