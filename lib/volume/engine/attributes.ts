@@ -34,6 +34,7 @@ export class AttributeChanges {
       if (!inode.isFile || size < 0) return EINVAL
       const failed = this.#data.truncate(inode, size)
       if (failed < 0) return failed
+      if (inode.writers === 0) this.#data.closeLater(inode)
     }
     this.#setOthers(inode, changes)
     // Cut by name, with nobody who will close it.

@@ -75,7 +75,6 @@ export class Engine {
   readonly #packs: PackFiles
   readonly #contents: Contents
   readonly #data: FileData
-  readonly #files: FileOperations
   readonly #transaction: Transaction
   readonly #clock: WallClock
   #lastErrors = 0
@@ -107,7 +106,6 @@ export class Engine {
     this.#packs = packs
     this.#contents = contents
     this.#data = data
-    this.#files = files
     this.#transaction = transaction
     this.#clock = clock
     this.reads = new TreeReads({ state })
@@ -176,7 +174,7 @@ export class Engine {
   idle(): void {
     const { journal, progress } = this.#c
     try {
-      this.#files.closeAgain()
+      this.#data.closeAgain()
       journal.flushDeferred()
     } catch (error) {
       this.#transaction.rollback()

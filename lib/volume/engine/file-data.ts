@@ -20,6 +20,8 @@ const BYTES_MAX = 512
 const ZEROS = Buffer.alloc(SMALL_MAX)
 
 export class FileData extends WorkingCopies {
+  readonly #unclosed = new Set<Inode>()
+
   /** Answers the bytes read; short at the end only. */
   read(inode: Inode, offset: number, into: Buffer): number {
     const length = Math.min(into.length, inode.size - offset)
@@ -204,6 +206,8 @@ export class FileData extends WorkingCopies {
   close(inode: Inode): void {
     const working = inode.working
     if (working === undefined) return
+    // Should it fail: the bytes stay where they are (journal or spool), and the version is made as soon as it can be.
+    this.#unclosed.add(inode)
     const { transaction } = this.c
     transaction.touch(inode)
     if (working.kind === 'small') this.#closeSmall(inode, working)
@@ -213,7 +217,21 @@ export class FileData extends WorkingCopies {
     }
     transaction.close(inode)
     const lsn = transaction.commit({ defer: true })
+    this.#unclosed.delete(inode)
     this.#closed(inode, working, lsn)
+  }
+
+  /** It has no writer, and is to be closed even if the operation that follows fails. */
+  closeLater(inode: Inode): void {
+    if (inode.working !== undefined) this.#unclosed.add(inode)
+  }
+
+  /** What could not be closed when it should have been, because the disk was full. */
+  closeAgain(): void {
+    for (const inode of this.#unclosed) {
+      if (inode.working === undefined || inode.writers > 0 || inode.nlink === 0) this.#unclosed.delete(inode)
+      else this.close(inode)
+    }
   }
 
   #closeSmall(inode: Inode, working: SmallCopy): void {

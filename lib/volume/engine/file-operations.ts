@@ -1,4 +1,4 @@
-// Operations on open files: open, read, write, close and what else needs a handle. Owns which closes have to be tried again.
+// Operations on open files: open, read, write, close and what else needs a handle. Owns no state but a buffer for copying.
 
 import { EBADF, EINVAL, EISDIR, ENOENT, EOPNOTSUPP } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
@@ -35,7 +35,6 @@ export interface FileOperationsComponents {
 
 export class FileOperations {
   readonly #c: FileOperationsComponents
-  readonly #unclosed = new Set<Inode>()
   #copyBuffer: Buffer | undefined
 
   constructor(components: FileOperationsComponents) {
@@ -112,26 +111,7 @@ export class FileOperations {
     const { inode } = handle
     if (inode.nlink === 0) {
       if (inode.handles === 0) this.#c.namespace.reap(inode)
-    } else if (inode.writers === 0 && inode.working !== undefined) this.#close(inode)
-  }
-
-  #close(inode: Inode): void {
-    try {
-      this.#c.data.close(inode)
-      this.#unclosed.delete(inode)
-    } catch (error) {
-      // The bytes stay where they are (journal or spool); the version is made as soon as it can be.
-      this.#unclosed.add(inode)
-      throw error
-    }
-  }
-
-  /** Closes that failed, because the disk was full. */
-  closeAgain(): void {
-    for (const inode of this.#unclosed) {
-      if (inode.working === undefined || inode.writers > 0 || inode.nlink === 0) this.#unclosed.delete(inode)
-      else this.#close(inode)
-    }
+    } else if (inode.writers === 0 && inode.working !== undefined) this.#c.data.close(inode)
   }
 
   fallocate(inode: Inode, mode: number, offset: number, length: number): Errno {
