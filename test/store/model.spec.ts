@@ -282,7 +282,7 @@ describe('store against a model', () => {
           await volume.close()
         }
       }),
-      { numRuns: 30, interruptAfterTimeLimit: 8000, markInterruptAsFailure: false },
+      { numRuns: 60, interruptAfterTimeLimit: 8000, markInterruptAsFailure: false },
     )
   })
 })

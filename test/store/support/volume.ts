@@ -215,6 +215,12 @@ export class TestVolume {
     this.#lock?.free()
   }
 
+  /** Closes it but leaves its files; `open()` opens it again. */
+  async leave(): Promise<void> {
+    await this.#drop()
+    this.journal.close()
+  }
+
   async close(): Promise<void> {
     await this.#drop()
     this.journal.close()
