@@ -191,7 +191,7 @@ export class Batch {
     }
     this.writer.kept()
     this.#stored = position
-    for (const spool of this.fold.goneSpools) fs.rmSync(layout.spool(spool), { force: true })
+    for (const spool of this.fold.spools.goneFiles) fs.rmSync(layout.spool(spool), { force: true })
     this.fold.clear()
     this.view.clear()
     this.#removeSegments(replayFrom)

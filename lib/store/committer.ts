@@ -49,6 +49,8 @@ export class Committer {
   #failures = 0
   #lastFailure = ''
   #closed = false
+  /** The journal does not have the frames that it should have. */
+  #stalled = false
   /** After every commit that moved something. */
   onCommitted: (committed: Committed) => void = () => {}
 
@@ -81,10 +83,11 @@ export class Committer {
   /** Milliseconds to wait before the next batch; 0: none; undefined: nothing to do. */
   #delay(): number | undefined {
     if (this.#failures > 0) return Math.min(RETRY_MIN * 2 ** (this.#failures - 1), RETRY_MAX)
-    if (this.#requests.length > 0 || this.#flushes.length > 0) return 0
-    const backlog = this.#end - this.batch.position
+    if (this.#requests.length > 0 || (this.#flushes.length > 0 && !this.#stalled)) return 0
+    const backlog = this.batch.cut ? 0 : this.#end - this.batch.position
     const due = this.batch.sealer.count > 0 ? this.batch.sealer.nextDue() : undefined
     if (backlog <= 0) return due
+    if (this.#stalled) return RETRY_MAX
     const busy = Atomics.load(this.#progress, PROGRESS_BUSY) !== 0n
     return busy && backlog < BACKLOG ? this.#lazyMs : 0
   }
@@ -102,7 +105,7 @@ export class Committer {
   /** Nothing to do: whoever appends to the journal has to say so. */
   #sleep(): void {
     Atomics.store(this.#progress, PROGRESS_ASLEEP, 1n)
-    if (this.#end <= this.batch.position) return
+    if (this.batch.cut || this.#end <= this.batch.position) return
     Atomics.store(this.#progress, PROGRESS_ASLEEP, 0n)
     this.#schedule(this.#delay() ?? 0)
   }
@@ -130,10 +133,11 @@ export class Committer {
     const answers: (() => void)[] = []
     const before = this.batch.committed
     let more: boolean
+    const end = this.#end
     let committed: Committed
     try {
       const until = this.#monotonic() + BATCH_MS
-      more = this.batch.foldFrames(this.#end, { frames: FRAMES, bytes: BYTES, until })
+      more = this.batch.foldFrames(end, { frames: FRAMES, bytes: BYTES, until })
       for (const request of requests) this.#apply(request, answers)
       committed = this.batch.commit(this.#flushes.some(({ target }) => target <= this.batch.position))
     } catch (error) {
@@ -146,8 +150,8 @@ export class Committer {
     for (const answer of answers) answer()
     if (committed.heads.length > 0 || committed.committed > before) this.onCommitted(committed)
     this.#flushed()
-    this.#checkCut()
-    return more || this.#requests.length > 0 || (this.#flushes.length > 0 && !this.batch.cut)
+    this.#checkJournal(more, end)
+    return more || this.#requests.length > 0 || (this.#flushes.length > 0 && !this.#stalled)
   }
 
   /** Requests that were answered with an error although their batch has to be done again. */
@@ -180,8 +184,12 @@ export class Committer {
   }
 
   /** Bytes that the volume thread wrote cannot be read back: nothing beyond them can be committed. */
-  #checkCut(): void {
-    const { cut } = this.batch
+  #checkJournal(more: boolean, end: number): void {
+    const { cut, position } = this.batch
+    const stalled = !more && position < end
+    if (stalled && !this.#stalled)
+      this.#report(`The journal cannot be read at ${position}: ${cut?.why ?? 'it ends there'}.`)
+    this.#stalled = stalled
     if (!cut || this.#flushes.length === 0) return
     const error = new StoreError(
       'JOURNAL_DAMAGED',

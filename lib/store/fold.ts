@@ -8,12 +8,12 @@ import { equal } from '../model/bytes.js'
 import { receive } from '../model/clock.js'
 import { FLAG_CONFLICT, type RId } from '../model/types.js'
 import { EMPTY_LIVE, unpackRecord } from './codec.js'
+import { SpoolFold, sizeOf } from './fold-spools.js'
 import { type Frame, type JournalReader, lsnOf } from './journal-reader.js'
 import type { PendingWrites } from './pending.js'
 import type { InodeRecord, JournalRecord, LiveContent } from './records.js'
 import { isFolder, type Reviser, S_IFMT } from './revise.js'
 import type { Sealer } from './sealer.js'
-import { addRange, cutRanges } from './spool-ranges.js'
 import { nameKey, type WorkingView } from './view.js'
 
 type Of<T extends JournalRecord['type']> = JournalRecord & { type: T }
@@ -59,19 +59,19 @@ export class Fold {
   readonly #moved: InodeRecord[] = []
   /** Where inodes were linked last, for some of them. */
   readonly #names = new Map<number, { folder: number; key: string }>()
-  /** Spools whose files may go once the batch is committed. */
-  goneSpools: number[] = []
-  /** Closed spools that go as soon as their content is stored. */
-  readonly discarded = new Set<number>()
+
+  readonly spools: SpoolFold
 
   constructor(components: FoldComponents) {
     this.#c = components
+    const { view, pending } = components
+    this.spools = new SpoolFold({ view, pending, baseOf: (record) => this.#baseOf(record) })
   }
 
   clear(): void {
     this.#touched.clear()
     this.#moved.length = 0
-    this.goneSpools = []
+    this.spools.clear()
   }
 
   /** Throws EncodingError, with nothing changed, if a record is not valid. */
@@ -101,11 +101,11 @@ export class Fold {
       case 'head':
         return
       case 'spool':
-        return this.#spoolBegins(record)
+        return this.spools.begins(record)
       case 'spool-gone':
-        return this.#spoolGone(record.spool)
+        return this.spools.gone(record.spool)
       default:
-        return this.#spoolChanged(record)
+        return this.spools.changed(record)
     }
   }
 
@@ -155,7 +155,7 @@ export class Fold {
     }
     if (closed) touched.closed = true
     view.putInode(row)
-    this.#noteSpool(row)
+    this.spools.noteClosed(row)
     if (row.nlink > 0) view.setDocumentIno(row.document, row.ino)
     else view.setDocumentIno(row.document, 0, row.ino)
     if (applied) {
@@ -184,17 +184,6 @@ export class Fold {
       if (!spool && before) return before.content
     }
     return content
-  }
-
-  /** A spool that was closed: what it will be a version of. */
-  #noteSpool(row: InodeRecord): void {
-    if (row.content.kind !== 'spool') return
-    const id = row.content.spool
-    const spool = this.#c.view.spool(id)
-    if (spool?.state !== 'open') return
-    const { document, mtimeSec, mtimeNsec } = row
-    const closed = { document, size: row.content.size, mtimeSec, mtimeNsec }
-    this.#c.view.putSpool(id, { ...spool, state: 'closed', closed })
   }
 
   /** Another document at this inode: the history of the one before goes on in it. */
@@ -291,49 +280,6 @@ export class Fold {
     }
   }
 
-  #spoolBegins(record: Of<'spool'>): void {
-    const { view, pending } = this.#c
-    if (view.spool(record.spool)) return
-    pending.settle(record.ino)
-    const base = this.#baseOf(record)
-    view.putSpool(record.spool, { ino: record.ino, base, ranges: [], baseSize: sizeOf(base), state: 'open' })
-  }
-
-  #spoolChanged(record: Of<'spool-range' | 'spool-size'>): void {
-    const { view } = this.#c
-    const spool = view.spool(record.spool)
-    if (spool?.state !== 'open') return
-    const ranges = spool.ranges.map(([offset, length]): [number, number] => [offset, length])
-    let { baseSize } = spool
-    if (record.type === 'spool-range') addRange(ranges, record.offset, record.length)
-    else {
-      cutRanges(ranges, record.size)
-      baseSize = Math.min(baseSize, record.size)
-    }
-    view.putSpool(record.spool, { ...spool, ranges, baseSize })
-  }
-
-  /** A closed spool whose content is a version to keep stays until it is stored, whoever lets go of it. */
-  #spoolGone(id: number): void {
-    const { view } = this.#c
-    const spool = view.spool(id)
-    if (!spool) return
-    const row = view.inode(spool.ino)
-    const kept = spool.closed && ((row && row.nlink > 0) || view.document(spool.closed.document))
-    if (spool.state === 'closed' && kept) {
-      this.discarded.add(id)
-      return
-    }
-    this.dropSpool(id)
-  }
-
-  /** Row and file go with this batch. */
-  dropSpool(id: number): void {
-    this.#c.view.putSpool(id, undefined)
-    this.goneSpools.push(id)
-    this.discarded.delete(id)
-  }
-
   #baseOf({ base, ino }: Of<'spool'>): LiveContent {
     if (base.kind === 'committed') return base
     const row = this.#c.view.inode(ino)
@@ -396,16 +342,5 @@ export class Fold {
     } catch (error) {
       this.#c.failed(`Inode ${row.ino}`, error)
     }
-  }
-}
-
-export function sizeOf(content: LiveContent): number {
-  switch (content.kind) {
-    case 'committed':
-      return content.content.size
-    case 'bytes':
-      return content.bytes.length
-    default:
-      return content.size
   }
 }

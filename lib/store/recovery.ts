@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { readContent } from '../model/content-tree.js'
 import { Batch, type BatchComponents, type BatchInit } from './batch.js'
-import { sizeOf } from './fold.js'
+import { sizeOf } from './fold-spools.js'
 import type { JournalCut } from './journal-reader.js'
 import { cutJournal, listSegments } from './journal-segments.js'
 import { applyChanges, type PendingChange } from './pending.js'
@@ -85,7 +85,7 @@ function lastTime(row: InodeRecord, changes: PendingChange[]): Partial<InodeReco
 function settleSpools(batch: Batch, { layout, report }: BatchComponents): void {
   for (const { id, spool } of batch.view.spools()) {
     const stat = fs.statSync(layout.spool(id), { throwIfNoEntry: false })
-    if (spool.state === 'committed') batch.fold.dropSpool(id)
+    if (spool.state === 'committed') batch.fold.spools.drop(id)
     else if (spool.state === 'open') closeSpool(batch, id, spool, stat, report)
     else if (!stat) report(`Spool ${id} is closed, but its file is missing: a version of inode ${spool.ino} is lost.`)
   }
@@ -107,7 +107,7 @@ function closeSpool(
     !stat ||
     (based && spool.ranges.length === 0 && stat.size === 0 && spool.baseSize === sizeOf(spool.base))
   ) {
-    batch.fold.dropSpool(id)
+    batch.fold.spools.drop(id)
     return
   }
   const size = based ? Math.max(stat.size, spool.baseSize, end) : stat.size

@@ -7,7 +7,8 @@ import { readContent } from '../model/content-tree.js'
 import { hashOf } from '../model/hash.js'
 import { CHUNK_LIMIT, type Chunk, type ChunkId, type Content } from '../model/types.js'
 import { ImportError, NoSpaceError } from './errors.js'
-import { type Fold, sizeOf } from './fold.js'
+import type { Fold } from './fold.js'
+import { sizeOf } from './fold-spools.js'
 import type { VolumeLayout } from './layout.js'
 import { isText } from './mime.js'
 import type { PackWriter } from './pack-writer.js'
@@ -156,7 +157,7 @@ function settle(
     if (base.kind === 'spool' && base.spool === id) view.putSpool(other.id, { ...other.spool, base: content })
   }
   view.putSpool(id, { ...spool, state: 'committed', content: request.content })
-  if (fold.discarded.has(id)) fold.dropSpool(id)
+  if (fold.spools.discarded.has(id)) fold.spools.drop(id)
 }
 
 /**

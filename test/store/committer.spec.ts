@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import { compare, encodeContent, encodeRevision, hashOf, ridOf } from '../../lib/model/index.js'
 import { FLAG_CONFLICT, FLAG_STICKY, type Revision } from '../../lib/model/types.js'
 import { checkVolume } from '../../lib/store/check.js'
 import { ImportError, TooLargeError } from '../../lib/store/errors.js'
-import { PROGRESS_COMMITTED } from '../../lib/store/records.js'
+import { listSegments } from '../../lib/store/journal-segments.js'
+import { PROGRESS_BUSY, PROGRESS_COMMITTED } from '../../lib/store/records.js'
 import type { CommittedHead } from '../../lib/store/view.js'
 import { AUTHOR, bytesContent, did, FOLDER, inode, stamp, TestVolume } from './support/volume.js'
 
@@ -353,6 +355,56 @@ describe('committer', () => {
     assert.deepEqual(volume.names(volume.root), ['a', 'c'])
     assert.deepEqual(volume.reader.unsealed(), [1])
     assert.equal(volume.reader.inode(3), undefined)
+  })
+})
+
+describe('a journal that cannot be read back', () => {
+  it('is told; what came before is committed, and requests are served', async () => {
+    const volume = await TestVolume.create()
+    try {
+      volume.put(1, 'a', inode(2, text('x')))
+      const at = volume.journal.written
+      volume.put(1, 'b', inode(3, text('y')))
+      const [{ file, start }] = listSegments(volume.layout.journal)
+      const fd = fs.openSync(file, 'r+')
+      fs.writeSync(fd, Buffer.of(0xff), 0, 1, 32 + at - start + 20)
+      fs.closeSync(fd)
+      await assert.rejects(volume.flush(), /JOURNAL_DAMAGED|damaged/)
+      assert.equal(volume.reports.length, 1)
+      await volume.committer.setSetting('still', new Uint8Array([1]))
+      assert.equal(volume.reports.length, 1)
+      await volume.crash()
+      assert.deepEqual(volume.names(volume.root), ['a'])
+      assert.deepEqual(volume.reader.setting('still'), new Uint8Array([1]))
+    } finally {
+      await volume.close()
+    }
+  })
+})
+
+describe('while the volume thread is busy', () => {
+  it('the committer waits, unless it is asked or falls behind', async () => {
+    const volume = await TestVolume.create({ lazyMs: 60_000 })
+    try {
+      Atomics.store(volume.progress, PROGRESS_BUSY, 1n)
+      volume.put(1, 'a', inode(2, text('x')))
+      volume.committer.wake()
+      for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
+      assert.ok(volume.committer.batch.committed < volume.journal.written)
+      await volume.flush()
+      assert.equal(volume.committer.batch.committed, volume.journal.written)
+      const committed = new Promise<void>((resolve) => {
+        volume.committer.onCommitted = ({ committed }) => committed > 9 << 20 && resolve()
+      })
+      for (let ino = 3; ino < 13; ino++) {
+        volume.put(1, `f${ino}`, inode(ino), false)
+        volume.write(inode(ino), Buffer.alloc(1 << 20, ino))
+      }
+      volume.committer.wake()
+      await committed
+    } finally {
+      await volume.close()
+    }
   })
 })
 
