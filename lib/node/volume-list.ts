@@ -137,10 +137,9 @@ export class VolumeList {
     return opened.face
   }
 
-  /** Gives the mounts back; what is in flight is answered. Before the actors are stopped. */
+  /** Gives the mounts back, before the actors are stopped. What is still to be hashed is on disk and goes on at the next start. */
   async unmount(): Promise<void> {
     for (const { parts } of this.#open) {
-      await parts.volume.flush().catch(() => {})
       await parts.resources.mountPoint?.unmount()
     }
   }

@@ -8,7 +8,11 @@ import path from 'node:path'
 
 const PIECE = Buffer.allocUnsafe(1 << 20)
 
-function hashOf(file: string): string {
+function bytesOf(root: string, relative: string): Buffer {
+  return Buffer.concat([Buffer.from(`${root}/`), Buffer.from(relative, 'latin1')])
+}
+
+function hashOf(file: Buffer): string {
   const hash = createHash('sha256')
   const fd = openSync(file, 'r')
   try {
@@ -19,15 +23,20 @@ function hashOf(file: string): string {
   return hash.digest('hex')
 }
 
-/** Lines by relative path. The root itself is left out. */
+/** Lines by relative path (bytes as latin1, since names need not be UTF-8). The root itself is left out. */
 export function manifest(root: string): Map<string, string> {
   const lines = new Map<string, string>()
   const visit = (folder: string) => {
-    for (const name of readdirSync(path.join(root, folder)).sort()) {
-      const relative = path.join(folder, name)
-      const full = path.join(root, relative)
+    const names = readdirSync(bytesOf(root, folder), { encoding: 'buffer' }).map((name) => name.toString('latin1'))
+    for (const name of names.sort()) {
+      const relative = path.posix.join(folder, name)
+      const full = bytesOf(root, relative)
       const s = lstatSync(full, { bigint: true })
-      const content = s.isFile() ? `${s.size} ${hashOf(full)}` : s.isSymbolicLink() ? readlinkSync(full) : ''
+      const content = s.isFile()
+        ? `${s.size} ${hashOf(full)}`
+        : s.isSymbolicLink()
+          ? readlinkSync(full, { encoding: 'buffer' }).toString('latin1')
+          : ''
       lines.set(relative, `${s.mode.toString(8)} ${s.uid}:${s.gid} ${s.mtimeNs} ${content}`)
       if (s.isDirectory()) visit(relative)
     }
