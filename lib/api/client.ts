@@ -13,6 +13,7 @@ import {
   type NodeInfo,
   type NodeServices,
   ServiceError,
+  type SteerAction,
   type VersionInfo,
   type VolumeInfo,
 } from './services.js'
@@ -100,7 +101,7 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     return (await this.#call({ join: options })).volume as unknown as VolumeInfo
   }
 
-  async steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void> {
+  async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
     await this.#call({ steer: { volume, peer, action } })
   }
 

@@ -149,11 +149,21 @@ export interface NodeServices {
   unpair(peer: string): Promise<void>
   join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
   /** Pauses or goes on with the sync of a volume with a peer. */
-  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void>
+  steer(volume: string, peer: string, action: SteerAction): Promise<void>
   actors(): ActorNode
   kill(actorPath: string): Promise<void>
   /** Returns the function that ends the subscription. */
   subscribe(listener: (event: NodeEvent) => void): () => void
+}
+
+export const STEER_ACTIONS = ['pause', 'resume', 'retry'] as const
+export type SteerAction = (typeof STEER_ACTIONS)[number]
+
+/** Checks what a caller said. Throws ServiceError BAD_REQUEST. */
+export function steerAction(said: unknown): SteerAction {
+  const action = STEER_ACTIONS.find((known) => known === said)
+  if (!action) throw new ServiceError('BAD_REQUEST', `There is no action '${said}': ${STEER_ACTIONS.join(', ')}.`)
+  return action
 }
 
 /** A call failed in a way that the caller should know of. */

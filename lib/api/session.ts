@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { readFrames, writeFrame } from './frames.js'
 import { type AnyRequest, Request, Response, type ResponseBody } from './messages.js'
-import { type NodeServices, ServiceError } from './services.js'
+import { type NodeServices, ServiceError, steerAction } from './services.js'
 
 const MAX_RUNNING = 64
 const MAX_LOG = 10_000
@@ -102,9 +102,7 @@ export class Session {
     }
     if (request.steer) {
       const { volume, peer, action } = request.steer
-      if (action !== 'pause' && action !== 'resume' && action !== 'retry')
-        throw new ServiceError('BAD_REQUEST', `There is no action '${action}': pause, resume or retry.`)
-      await services.steer(volume ?? '', peer ?? '', action)
+      await services.steer(volume ?? '', peer ?? '', steerAction(action))
       return { ok: {} }
     }
     if (request.actors) return { actors: JSON.stringify(services.actors()) }

@@ -1,5 +1,7 @@
 // How values are written for people. Pure.
 
+export { printable } from '../console/printable.js'
+
 /** 1536 → `1.5 KiB`. */
 export function bytes(n: number): string {
   if (n < 1024) return `${n} B`
@@ -35,9 +37,4 @@ export function table(rows: string[][]): string {
   return rows
     .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]))).join('  '))
     .join('\n')
-}
-
-/** Names from elsewhere may hold control characters; a terminal must not see them. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd')
 }

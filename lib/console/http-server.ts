@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type NodeServices, ServiceError } from '../api/services.js'
+import { type NodeServices, ServiceError, steerAction } from '../api/services.js'
 import { metricsText } from './metrics.js'
 
 export interface ConsoleComponents {
@@ -126,9 +126,7 @@ export class ConsoleServer {
       }
       case 'POST /api/steer': {
         const { volume, peer, action } = await body(request)
-        if (action !== 'pause' && action !== 'resume' && action !== 'retry')
-          throw new ServiceError('BAD_REQUEST', `There is no action '${action}'.`)
-        await services.steer(String(volume), String(peer), action)
+        await services.steer(String(volume), String(peer), steerAction(action))
         return answer(response, 200, {})
       }
       case 'POST /api/invite':

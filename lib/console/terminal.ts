@@ -4,6 +4,7 @@
 import type { ReadStream, WriteStream } from 'node:tty'
 import type { ActorNode } from '../actors/index.js'
 import type { NodeInfo } from '../api/services.js'
+import { printable } from './printable.js'
 
 export interface Snapshot {
   info: NodeInfo
@@ -24,7 +25,6 @@ const red = (s: string) => `\x1b[31m${s}\x1b[39m`
 const yellow = (s: string) => `\x1b[33m${s}\x1b[39m`
 const green = (s: string) => `\x1b[32m${s}\x1b[39m`
 const inverse = (s: string) => `\x1b[7m${s}\x1b[27m`
-const clean = (s: string) => s.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd')
 
 export interface Row {
   actor: ActorNode
@@ -42,24 +42,24 @@ export function renderScreen(
   view: { width: number; height: number; selected: number; notice: string },
 ): string[] {
   const head = [
-    bold(`PeerDrive  ${clean(info.device.name)}`) +
+    bold(`PeerDrive  ${printable(info.device.name)}`) +
       dim(`  ${(info.memory.rss / 2 ** 20).toFixed(0)} MiB, ${info.cpuSeconds.toFixed(1)} s CPU`),
     '',
   ]
   for (const v of info.volumes)
     head.push(
-      `${bold(clean(v.label))}  ${v.mounted ? v.mountPoint : 'not mounted'}  ${v.documents} documents  ${
+      `${bold(printable(v.label))}  ${v.mounted ? v.mountPoint : 'not mounted'}  ${v.documents} documents  ${
         v.backlog ? yellow(`${v.backlog} bytes to commit`) : green('all committed')
       }${v.conflicts ? yellow(`  ${v.conflicts} conflicts`) : ''}`,
     )
   for (const p of info.peers)
     head.push(
-      `${clean(p.name)}  ${p.connected ? green(p.state) : dim(p.state)}${p.address ? dim(`  ${p.address}`) : ''}`,
+      `${printable(p.name)}  ${p.connected ? green(p.state) : dim(p.state)}${p.address ? dim(`  ${p.address}`) : ''}`,
     )
-  for (const n of info.nearby.filter((n) => !n.paired)) head.push(dim(`nearby: ${clean(n.name)}`))
+  for (const n of info.nearby.filter((n) => !n.paired)) head.push(dim(`nearby: ${printable(n.name)}`))
   for (const s of info.sync)
     head.push(
-      `${clean(s.volume)} ⇄ ${clean(s.peerName)}  ${s.state}  in ${s.received}/${s.receivedOf}  out ${s.sent}/${s.sentOf}${
+      `${printable(s.volume)} ⇄ ${printable(s.peerName)}  ${s.state}  in ${s.received}/${s.receivedOf}  out ${s.sent}/${s.sentOf}${
         s.pending.length ? yellow(`  ${s.pending.length} waiting`) : ''
       }`,
     )
@@ -73,9 +73,9 @@ export function renderScreen(
 }
 
 function actorLine({ actor, depth }: Row, selected: boolean, width: number): string {
-  const name = `${'  '.repeat(depth)}${clean(actor.id)}`.slice(0, 45).padEnd(46)
+  const name = `${'  '.repeat(depth)}${printable(actor.id)}`.slice(0, 45).padEnd(46)
   const counts = `${String(actor.mailbox).padStart(7)}  ${String(actor.messages).padStart(8)}  ${String(actor.restarts).padStart(8)}`
-  const crash = actor.lastCrash ? `  ${clean(actor.lastCrash.reason).slice(0, Math.max(0, width - 92))}` : ''
+  const crash = actor.lastCrash ? `  ${printable(actor.lastCrash.reason).slice(0, Math.max(0, width - 92))}` : ''
   const state = actor.status.padEnd(14)
   const line = `${name}${actor.status === 'running' ? green(state) : yellow(state)}${counts}${red(crash)}`
   return selected ? inverse(line) : line

@@ -11,6 +11,7 @@ import {
   type NodeServices,
   type PeerInfo,
   ServiceError,
+  type SteerAction,
   type SyncInfo,
   type VersionInfo,
   type VolumeInfo,
@@ -34,7 +35,7 @@ export interface ServicesComponents {
   peers: Peers
   volumes: VolumeList
   sessions: Map<string, Session>
-  steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): void
+  steer(volume: string, peer: string, action: SteerAction): void
 }
 
 export class Services implements NodeServices {
@@ -188,7 +189,7 @@ export class Services implements NodeServices {
     return volumeInfo(open)
   }
 
-  async steer(volume: string, peer: string, action: 'pause' | 'resume' | 'retry'): Promise<void> {
+  async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
     this.#parts.steer(volume, peer && this.#findPeer(peer).id, action)
   }
 
