@@ -57,6 +57,8 @@ export class Fold {
   #live: Of<'inode'>[] = []
   /** Inodes whose document changed in the frame at hand. */
   readonly #moved: InodeRecord[] = []
+  /** New files whose first content was not closed yet: no version is made of them until it is. */
+  readonly #unborn = new Set<number>()
   /** Where inodes were linked last, for some of them. */
   readonly #names = new Map<number, { folder: number; key: string }>()
 
@@ -147,6 +149,8 @@ export class Fold {
     if ((row.mode & S_IFMT) === 0o100000) row.size = sizeOf(row.content)
     if (closed) pending.settle(record.ino)
     if (row.nlink === 0 && before && before.nlink > 0) this.#unlinked(before)
+    if (closed) this.#unborn.delete(record.ino)
+    else if (!before && pending.isOpen(record.ino)) this.#unborn.add(record.ino)
     const touched = this.#touch(record.ino)
     if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, touched)
     if (closed && touched.closed && before && equal(before.document, record.document)) {
@@ -240,6 +244,7 @@ export class Fold {
   remove(ino: number): void {
     const { view, pending, sealer } = this.#c
     pending.settle(ino)
+    this.#unborn.delete(ino)
     const before = view.inode(ino)
     if (before) {
       if (before.nlink > 0) this.#unlinked(before)
@@ -326,7 +331,8 @@ export class Fold {
       this.#stored(row)
       return
     }
-    if (!isFolder(row)) this.#revise({ row, parents: touched.parents, dismiss: closed, sample: touched.sample }, true)
+    if (isFolder(row) || this.#unborn.has(ino)) return
+    this.#revise({ row, parents: touched.parents, dismiss: closed, sample: touched.sample }, true)
   }
 
   #versions(touched: Touched): void {

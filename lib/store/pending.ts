@@ -48,6 +48,11 @@ export class PendingWrites {
     return false
   }
 
+  /** Whether the inode has a working copy that nothing settled. */
+  isOpen(ino: number): boolean {
+    return this.#copies.has(ino)
+  }
+
   settle(ino: number): void {
     this.#copies.delete(ino)
   }

@@ -1,6 +1,7 @@
 // A volume's place in the tree of files: mounts it, notices that the mount was taken away, gives it back at the end. Owns the
 // mount and its descriptors, which outlive threads and actors. When to mount again is the mount actor's business.
 
+import { statfs } from 'node:fs/promises'
 import type { AsyncFileSystem } from '../fuse/async-file-system.js'
 import { type DriverName, type Mounted, mountDriver } from '../fuse/driver.js'
 import type { Invalidation } from '../fuse/file-system.js'
@@ -60,6 +61,14 @@ export class MountPoint {
   /** Resolves when the kernel has forgotten what changed. */
   async invalidate(changes: Invalidation[]): Promise<void> {
     await this.#mounted?.invalidate(changes)
+  }
+
+  /**
+   * Resolves when everything that was asked of the mount before is served: close(2) does not wait for the kernel's RELEASE, but the
+   * kernel asks in order, so an answer to a later question says that it was served.
+   */
+  async served(): Promise<void> {
+    if (this.#mounted && !this.#closing) await statfs(this.mountPoint).catch(() => {})
   }
 
   /** The volume thread found that the kernel has ended the session. */

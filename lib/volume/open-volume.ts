@@ -76,6 +76,8 @@ async function mount(resources: VolumeResources, mountPoint: string, init: OpenV
  */
 export async function leaveVolume({ volume, resources }: OpenedVolumeParts): Promise<void> {
   try {
+    // Before as well: the kernel drops what it has not told of closed files yet when it unmounts.
+    await volume.flush()
     await resources.mountPoint?.unmount()
     await volume.flush()
   } catch (error) {

@@ -140,7 +140,8 @@ export class OpenedVolume implements Volume {
   }
 
   async flush(): Promise<void> {
-    const { engine, committer, handles } = this.#resources
+    const { engine, committer, handles, mountPoint } = this.#resources
+    await mountPoint?.served()
     await engine.flush()
     await committer.flush()
     this.#resources.findPendingSpools()

@@ -265,12 +265,18 @@ export class FileData extends WorkingCopies {
 
   /** Content by reference: `to` becomes the closed content of `from`, as a version. In the transaction. */
   share(from: Inode, to: Inode): boolean {
-    if (from.working || to.working || to.size > 0) return false
+    if (from.working || to.working?.kind === 'spool' || to.size > 0) return false
     const content = this.c.contents.locate(from)
     if (content.kind !== 'committed' && content.kind !== 'bytes') return false
     this.c.contents.forget(to)
     to.content = content
     to.size = from.size
     return true
+  }
+
+  /** After that transaction: the empty working copy that `to` may have had is settled by it. */
+  shared(to: Inode): void {
+    to.working = undefined
+    this.small.delete(to)
   }
 }

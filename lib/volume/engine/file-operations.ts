@@ -150,7 +150,7 @@ export class FileOperations {
 
   /** A whole file into an empty one: the content is shared, nothing is copied. */
   #clone(from: Inode, to: Inode): boolean {
-    if (from === to || to.size > 0 || to.working) return false
+    if (from === to || to.size > 0) return false
     const { data, transaction, clock } = this.#c
     clock.read()
     transaction.touch(to)
@@ -162,6 +162,7 @@ export class FileOperations {
     to.mtimeNsec = to.ctimeNsec = clock.nsec
     transaction.close(to)
     transaction.commit()
+    data.shared(to)
     return true
   }
 

@@ -189,7 +189,7 @@ export class VolumeFileSystem implements FileSystem {
       if (typeof known === 'number' && known !== ENOENT) return known
       const inode =
         typeof known === 'number' || (flags & O_EXCL) !== 0
-          ? this.#c.namespace.make(caller, parent, name, S_IFREG | (mode & 0o7777), 0)
+          ? this.#c.namespace.make(caller, parent, name, S_IFREG | (mode & 0o7777), 0, undefined, true)
           : known
       if (typeof inode === 'number') return inode
       const opened = this.#opened(inode, flags)

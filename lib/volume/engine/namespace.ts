@@ -22,7 +22,10 @@ export class Namespace extends NameChanges {
     return this.c.state.inode(entry.ino) ?? ENOENT
   }
 
-  /** A new inode with an entry. `content` given: it is closed with it. Answers the inode or an errno (EEXIST). */
+  /**
+   * A new inode with an entry. `content` given: it is closed with it. `open`: it begins with a working copy, so that its first
+   * version is what is closed and not the empty file before. Answers the inode or an errno (EEXIST).
+   */
   make(
     caller: Caller,
     parentIno: number,
@@ -30,6 +33,7 @@ export class Namespace extends NameChanges {
     mode: number,
     rdev: number,
     content?: LiveContent,
+    open = false,
   ): Inode | Errno {
     if (name.length > NAME_MAX) return ENAMETOOLONG
     const parent = this.folder(parentIno)
@@ -50,10 +54,12 @@ export class Namespace extends NameChanges {
     }
     transaction.add(inode)
     if (content) transaction.close(inode)
+    if (open) this.c.data.recordEmpty(inode)
     this.changed(parent)
     if (isFolder) parent.nlink++
     transaction.link(folder, key, name, { ino: inode.ino, type: typeOf(mode), stamp: clock.stamp() })
     const lsn = transaction.commit()
+    if (open) this.c.data.beginEmpty(inode)
     if (birth) identity.place(birth.document, inode.ino, lsn)
     if (isFolder) state.folders.fresh(inode.ino)
     return inode

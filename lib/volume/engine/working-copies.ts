@@ -68,6 +68,18 @@ export class WorkingCopies {
     this.c.contents.forget(inode)
   }
 
+  /** For a new inode in a transaction: what makes an empty working copy of it is journaled in the same frame. */
+  recordEmpty(inode: Inode): void {
+    const { clock, journal, transaction } = this.c
+    const { sec, nsec } = clock
+    transaction.record(() => journal.truncate(inode.ino, 0, sec, nsec))
+  }
+
+  /** After that frame. */
+  beginEmpty(inode: Inode): void {
+    this.adopt(inode, new SmallCopy(EMPTY))
+  }
+
   /** A spool over what is closed; small contents are copied into it. */
   protected beginSpool(inode: Inode): SpoolCopy {
     if (inode.size <= SMALL_MAX) return this.grow(inode, this.begin(inode))
