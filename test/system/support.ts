@@ -46,6 +46,8 @@ export function volumeOf(node: NodeProcess, { volumes }: NodeInfo) {
 export async function inSync(a: NodeProcess, b: NodeProcess, limitMs = 120_000): Promise<void> {
   await eventually(
     async () => {
+      // Asking for a log commits all that was acknowledged and seals every folder; else a folder that rests may follow later.
+      for (const node of [a, b]) await node.with((api) => api.log(Buffer.from(node.mountPoint), 1))
       const [infoA, infoB] = [await info(a), await info(b)]
       const [volumeA, volumeB] = [volumeOf(a, infoA), volumeOf(b, infoB)]
       for (const volume of [volumeA, volumeB]) {
