@@ -2,6 +2,7 @@
 
 export { ActorRef, type Reply } from './actor.js'
 export { systemClock } from './clock.js'
+export { endThread } from './end-thread.js'
 export * from './errors.js'
 export {
   type Strategy,
@@ -12,7 +13,6 @@ export {
   supervisor,
 } from './supervisor.js'
 export { ActorSystem, type ActorSystemComponents, type ActorSystemInit, whenDown } from './system.js'
-export { type ThreadInit, threadActor } from './thread-actor.js'
 export type {
   ActorNode,
   Behaviour,

@@ -2,7 +2,7 @@
 //
 // workerData: CommitterThreadInit. First message out: { ready: { end, reports } } or { failed: { code, message } }, after which
 // the thread ends. Then requests { id, method, args } → { id, result } or { id, error: { name, code, message } }, and, unasked,
-// { committed, heads } after each commit and { report } now and then. { method: 'wake' } without an id has no answer.
+// { committed, heads } after each commit and { report } now and then. { method: 'wake' } and { method: 'leave' } (end at once) without an id have no answer.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import type { DId } from '../model/types.js'
@@ -38,7 +38,7 @@ export interface CommitterMethods {
   close(): Promise<void>
 }
 
-export type CommitterRequest = { id?: number; method: keyof CommitterMethods | 'wake'; args?: unknown[] }
+export type CommitterRequest = { id?: number; method: keyof CommitterMethods | 'wake' | 'leave'; args?: unknown[] }
 
 const REPORTS_MAX = 100
 
@@ -69,6 +69,8 @@ const resumed = (batch: Batch) => ({ batch, end: batch.position })
 
 function serve(committer: Committer, { id, method, args = [] }: CommitterRequest): void {
   if (method === 'wake') return committer.wake()
+  // Between two batches: nothing is half done, and what is not committed is in the journal.
+  if (method === 'leave') process.exit(1)
   const call = committer[method] as (...args: unknown[]) => Promise<unknown>
   call.apply(committer, args).then(
     (result) => parentPort!.postMessage({ id, result }),

@@ -5,11 +5,14 @@
 // thread had open, so that no acknowledged byte is lost; only then may a new volume thread begin (with an empty overlay).
 
 import { Worker } from 'node:worker_threads'
-import type { Behaviour, ChildSpec, Context } from '../actors/index.js'
-import type { CommitterThreadInit } from '../store/committer-thread.js'
+import { type Behaviour, type ChildSpec, type Context, endThread } from '../actors/index.js'
+import type { CommitterRequest, CommitterThreadInit } from '../store/committer-thread.js'
 import { StoreError } from '../store/errors.js'
 import { type Lsn, PROGRESS_JOURNAL_END } from '../store/records.js'
 import type { VolumeResources } from './resources.js'
+
+/** The longest that recovery or a batch may take before its thread is ended by force. */
+const LEAVE_MS = 50_000
 
 interface PlainError {
   name: string
@@ -26,7 +29,7 @@ type CommitterMessage =
   | { committed: Lsn }
   | { report: string }
 
-export type CommitterActorMessage = { type: 'recover' } | { type: 'kill' }
+export type CommitterActorMessage = { type: 'recover' }
 
 interface State {
   volume: VolumeResources
@@ -50,8 +53,7 @@ const behaviour: Behaviour<State, CommitterActorMessage, VolumeResources> = {
     return state
   },
 
-  async handle(state, message, context) {
-    if (message.type === 'kill') return void (await state.worker?.terminate())
+  async handle(state, _message, context) {
     if (state.volume.recoveredEnd !== undefined || state.volume.engineLives) return
     await leave(state, 'it starts again for recovery')
     await start(state, context)
@@ -74,6 +76,9 @@ const behaviour: Behaviour<State, CommitterActorMessage, VolumeResources> = {
 
 async function start(state: State, context: Context<CommitterActorMessage>): Promise<void> {
   const { volume } = state
+  // Two committers at once would destroy the volume.
+  await volume.committerGone
+  if (context.signal.aborted) return
   state.mode = volume.engineLives ? 'resume' : 'recovery'
   if (state.mode === 'recovery') volume.recoveryBegins()
   const data: CommitterThreadInit = {
@@ -90,7 +95,11 @@ async function start(state: State, context: Context<CommitterActorMessage>): Pro
     resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
   })
   state.worker = worker
-  const end = await ready(state, worker, context)
+  volume.committerGone = new Promise((resolve) => worker.once('exit', () => resolve()))
+  const abandon = () => void endCommitter(worker)
+  context.signal.addEventListener('abort', abandon, { once: true })
+  const end = await ready(state, worker, context).finally(() => context.signal.removeEventListener('abort', abandon))
+  if (context.signal.aborted) return
   if (state.mode === 'recovery') {
     Atomics.store(new BigInt64Array(volume.progress), PROGRESS_JOURNAL_END, BigInt(end))
     volume.recovered(end)
@@ -107,7 +116,7 @@ function ready(state: State, worker: Worker, context: Context<CommitterActorMess
   const { link } = volume.committer
   return new Promise((resolve, reject) => {
     const over = (error: Error) => {
-      if (state.leaving !== worker) context.exit(error)
+      if (state.leaving !== worker && !context.signal.aborted) context.exit(error)
       reject(error)
     }
     worker.on('error', over)
@@ -130,6 +139,10 @@ function storeError({ name, code, message }: PlainError): Error {
   return Object.assign(new StoreError(code ?? 'COMMITTER', message), { name })
 }
 
+function endCommitter(worker: Worker): Promise<void> {
+  return endThread(worker, () => worker.postMessage({ method: 'leave' } satisfies CommitterRequest), LEAVE_MS)
+}
+
 /** Ends the thread; requests without an answer wait for the next one. */
 async function leave(state: State, reason: string): Promise<void> {
   const { volume, worker } = state
@@ -138,7 +151,7 @@ async function leave(state: State, reason: string): Promise<void> {
   state.worker = undefined
   volume.committer.onWake = () => {}
   volume.committer.link.detach(reason)
-  await worker.terminate()
+  await endCommitter(worker)
 }
 
 /** A clean end leaves nothing in the journal that is not folded. */

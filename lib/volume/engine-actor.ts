@@ -11,6 +11,7 @@ import {
   type Behaviour,
   type ChildSpec,
   type Context,
+  endThread,
   type SupervisorMessage,
   startChild,
   stopChild,
@@ -18,7 +19,7 @@ import {
 import { ring } from '../fuse/session.js'
 import type { Lsn } from '../store/records.js'
 import type { CommitterActorMessage } from './committer-actor.js'
-import type { EngineData, EngineEvent, EngineMessage } from './engine/messages.js'
+import type { EngineBegin, EngineData, EngineEvent, EngineMessage, Leave } from './engine/messages.js'
 import { PathError } from './errors.js'
 import { completeFsync } from './fsync.js'
 import { handleSpec } from './handle-actor.js'
@@ -27,7 +28,7 @@ import type { VolumeResources } from './resources.js'
 /** How long a thread may take to write and close what it has when it is asked to stop. */
 const STOP_MS = 10_000
 
-export type EngineActorMessage = { type: 'start' } | { type: 'kill' }
+export type EngineActorMessage = { type: 'start' }
 
 interface State {
   volume: VolumeResources
@@ -43,16 +44,14 @@ const behaviour: Behaviour<State, EngineActorMessage, VolumeResources> = {
     return { volume }
   },
 
-  async handle(state, message, context) {
+  async handle(state, _message, context) {
     const { volume } = state
-    if (message.type === 'kill') return void (await end(state.worker, volume))
     context.whereis<CommitterActorMessage>(volume.name('committer'))?.cast({ type: 'recover' })
+    state.worker = startThread(context)
     const journalEnd = await volume.engineMayStart(context.signal)
     if (journalEnd === undefined) return
-    const worker = startThread(volume, journalEnd)
-    state.worker = worker
-    await ready(state, worker, context)
-    if (context.signal.aborted) return void (await end(worker, volume))
+    await ready(volume, state.worker, journalEnd)
+    if (context.signal.aborted) return
     volume.findPendingSpools()
     volume.started()
   },
@@ -88,32 +87,39 @@ function followHandles(volume: VolumeResources, context: Context<EngineActorMess
   }
 }
 
-function startThread(volume: VolumeResources, end: Lsn): Worker {
-  const data: EngineData = {
+/** Loads while recovery goes on. Its end is the actor's. */
+function startThread(context: Context<EngineActorMessage>): Worker {
+  const worker = new Worker(new URL('./engine/thread.js', import.meta.url), {
+    name: 'peerdrive-volume',
+    // Live state is bounded by itself (live-state.ts); buffers of file contents are not on this heap.
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
+  })
+  const over = (error: Error) => {
+    if (!context.signal.aborted) context.exit(error)
+  }
+  worker.on('error', over)
+  worker.on('exit', (code) => over(new Error(`The volume thread ended (exit code ${code}).`)))
+  return worker
+}
+
+/** What a thread begins with. */
+function beginning(volume: VolumeResources, end: Lsn): EngineData {
+  return {
     directory: volume.layout.directory,
     end,
     progress: volume.progress,
     session: volume.engine.session,
     generation: volume.engine.generation++,
   }
-  return new Worker(new URL('./engine/thread.js', import.meta.url), {
-    name: 'peerdrive-volume',
-    workerData: data,
-    // Live state is bounded by itself (live-state.ts); buffers of file contents are not on this heap.
-    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
-  })
 }
 
-/** Resolves when the thread takes requests. Its end is the actor's. */
-function ready({ volume }: State, worker: Worker, context: Context<EngineActorMessage>): Promise<void> {
+/** Resolves when the thread takes requests; rejects if it ends before. */
+function ready(volume: VolumeResources, worker: Worker, end: Lsn): Promise<void> {
   const { link } = volume.engine
+  worker.postMessage({ begin: beginning(volume, end) } satisfies EngineBegin)
   return new Promise((resolve, reject) => {
-    const over = (error: Error) => {
-      if (!context.signal.aborted) context.exit(error)
-      reject(error)
-    }
-    worker.on('error', over)
-    worker.on('exit', (code) => over(new Error(`The volume thread ended (exit code ${code}).`)))
+    worker.on('error', reject)
+    worker.on('exit', () => reject(new Error('The volume thread ended while it started.')))
     worker.on('message', (message: EngineMessage) => {
       if ('event' in message) {
         if (message.event.type === 'ready') {
@@ -148,9 +154,11 @@ function onEvent(volume: VolumeResources, event: EngineEvent): void {
 
 /** The thread may sleep in poll(2), which nothing but the doorbell ends. */
 async function end(worker: Worker | undefined, volume: VolumeResources): Promise<void> {
-  const ended = worker?.terminate()
-  if (volume.engine.session) ring(volume.engine.session)
-  await ended
+  if (!worker) return
+  await endThread(worker, () => {
+    worker.postMessage({ leave: true } satisfies Leave)
+    if (volume.engine.session) ring(volume.engine.session)
+  })
 }
 
 async function finish(volume: VolumeResources): Promise<void> {

@@ -53,6 +53,8 @@ export class VolumeResources {
   readonly #opened: Promise<void>
   #settleOpened: (error?: Error) => void = () => {}
   readonly #slots = new BigInt64Array(this.progress)
+  /** Resolves when the committer's thread that was started last is gone. */
+  committerGone = Promise.resolve()
   /** If it is to be mounted. */
   mountPoint?: MountPoint
 

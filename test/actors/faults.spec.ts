@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
 import {
   type ActorRef,
   ActorSystem,
@@ -9,7 +7,6 @@ import {
   type SupervisorMessage,
   startChild,
   supervisor,
-  threadActor,
   whenDown,
 } from '../../lib/actors/index.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
@@ -142,37 +139,5 @@ describe('Actors in trouble', () => {
     assert.deepEqual(unhandled, [])
     assert.ok(careless.whereis('a')?.alive)
     await careless.stop()
-  })
-
-  describe('threads', () => {
-    const forever = () => new Worker('setInterval(() => {}, 1000)', { eval: true })
-
-    it('are terminated when they do not finish in time', async () => {
-      let worker!: Worker
-      const spec = {
-        ...{ id: 't', behaviour: threadActor, shutdownMs: 1000 },
-        args: { spawn: () => (worker = forever()), graceMs: 20, finish: () => new Promise<void>(() => {}) },
-      }
-      await system.start(supervisor({ id: 'root', strategy: 'one_for_one', children: [spec] }))
-      const gone = once(worker, 'exit')
-      const stopped = system.stop()
-      await settle()
-      clock.advance(1000)
-      await gone
-      await stopped
-    })
-
-    it('are terminated when they are killed while they start', async () => {
-      let worker!: Worker
-      const args = { spawn: () => (worker = forever()), started: () => new Promise<void>(() => {}) }
-      await system.start(supervisor({ id: 'root', name: 'root', strategy: 'one_for_one', children: [] }))
-      const root = system.whereis<SupervisorMessage>('root') as ActorRef<SupervisorMessage>
-      const start = startChild(root, { id: 't', behaviour: threadActor, args })
-      start.catch(() => {})
-      await settle()
-      const gone = once(worker, 'exit')
-      await system.kill('root/t')
-      await gone
-    })
   })
 })

@@ -8,7 +8,7 @@ import type { Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
 
-/** `workerData` of a volume thread. */
+/** What a volume thread begins with. */
 export interface EngineData {
   /** Directory of the volume. */
   directory: string
@@ -56,6 +56,16 @@ export type EngineRequest = {
 export interface EngineEnvelope {
   id: number
   request: EngineRequest
+}
+
+/** First message to a volume thread. It is started before it can begin: loading its code takes longer than most recoveries. */
+export interface EngineBegin {
+  begin: EngineData
+}
+
+/** To any thread of a volume: end, now, with nothing written or closed. */
+export interface Leave {
+  leave: true
 }
 
 export interface ApplyAnswer {

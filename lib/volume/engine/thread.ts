@@ -2,7 +2,7 @@
 // asks. Owns the thread; everything it knows is rebuilt from LMDB by the next one, should it die. Never waits for another thread,
 // but slows down when the committer is far behind.
 
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { toAsync } from '../../fuse/async-file-system.js'
 import { KernelLoop } from '../../fuse/kernel-loop.js'
 import type { ServeOptions } from '../../fuse/options.js'
@@ -13,7 +13,15 @@ import { StoreReader } from '../../store/tables.js'
 import { Engine, MOMENT } from './engine.js'
 import { ErrnoError } from './errno.js'
 import { Inode } from './inode.js'
-import type { EngineData, EngineEnvelope, EngineEvent, EngineMessage, EngineRequest } from './messages.js'
+import type {
+  EngineBegin,
+  EngineData,
+  EngineEnvelope,
+  EngineEvent,
+  EngineMessage,
+  EngineRequest,
+  Leave,
+} from './messages.js'
 import { SharedProgress } from './progress.js'
 
 /** Milliseconds between two looks at open handles. */
@@ -56,7 +64,7 @@ class VolumeThread {
     )
     this.#engine.resume({ journal: layout.journal, from: this.#reader.meta('replayFrom'), end: data.end })
     this.#options = data.options ?? {}
-    port.on('message', (envelope: EngineEnvelope) => this.#receive(envelope))
+    port.on('message', (message: EngineEnvelope | Leave) => this.#receive(message))
     if (data.session) this.#serve(data.session, this.#options)
     else this.#idleSoon()
     this.#emit({ type: 'ready' })
@@ -141,7 +149,9 @@ class VolumeThread {
     }
   }
 
-  #receive({ id, request }: EngineEnvelope): void {
+  #receive(message: EngineEnvelope | Leave): void {
+    if ('leave' in message) process.exit(1)
+    const { id, request } = message
     this.#idleSoon()
     if (request.type === 'stop') return void this.#stop(id)
     if (request.type === 'call') return void this.#call(id, request)
@@ -245,4 +255,7 @@ function attributesOf(inode: Inode) {
   }
 }
 
-if (parentPort) new VolumeThread(parentPort, workerData as EngineData)
+parentPort?.once('message', (message: EngineBegin | Leave) => {
+  if ('leave' in message) process.exit(1)
+  new VolumeThread(parentPort!, message.begin)
+})

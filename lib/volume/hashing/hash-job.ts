@@ -40,6 +40,9 @@ export interface HashResult {
 
 export type HasherRequest = { id: number; job: HashJob }
 
+/** Ends the thread, at the latest when it next tells how far it is. */
+export type HasherLeave = { leave: true }
+
 export type HasherAnswer =
   | { id: number; kind: 'progress'; bytes: number }
   | { id: number; kind: 'done'; result: HashResult }

@@ -9,7 +9,7 @@ import { type ChunkRef, type ChunkSource, INLINE_MAX } from '../../model/types.j
 import type { HashedChunk, HashJob, HashResult } from './hash-job.js'
 import { type BaseReader, SpoolBytes } from './spool-bytes.js'
 
-const PROGRESS_EVERY = 64 << 20
+const PROGRESS_EVERY = 8 << 20
 
 /** `source` gives chunks of the base. Throws what the disk throws, and ChunkMissingError, ChunkDamagedError of the source. */
 export function hashSpool(job: HashJob, source: ChunkSource, progress: (bytes: number) => void = () => {}): HashResult {

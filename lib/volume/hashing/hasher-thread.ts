@@ -1,12 +1,12 @@
 // Entry point of a hasher thread: one job after another, as they come. Owns what it opens to read; writes nothing.
 // Whatever is not the disk's fault ends the thread: the pool starts another and tries once more.
 
-import { parentPort } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { ChunkSource } from '../../model/types.js'
 import { VolumeLayout } from '../../store/layout.js'
 import { PackReader } from '../../store/packs.js'
 import { StoreReader } from '../../store/tables.js'
-import type { HasherAnswer, HasherRequest } from './hash-job.js'
+import type { HasherAnswer, HasherLeave, HasherRequest } from './hash-job.js'
 import { hashSpool } from './hash-spool.js'
 
 /** Errors of files, and of chunks that are not there or are damaged. */
@@ -24,7 +24,11 @@ async function serve({ id, job }: HasherRequest): Promise<void> {
     return packs.chunk(chunk)
   }
   try {
-    const result = hashSpool(job, source, (bytes) => answer({ id, kind: 'progress', bytes }))
+    const result = hashSpool(job, source, (bytes) => {
+      // A thread that has a job is sent nothing but the request to leave.
+      if (receiveMessageOnPort(port)) process.exit(1)
+      answer({ id, kind: 'progress', bytes })
+    })
     answer({ id, kind: 'done', result })
   } catch (error) {
     if (!isDiskFault(error)) throw error
@@ -35,4 +39,7 @@ async function serve({ id, job }: HasherRequest): Promise<void> {
   }
 }
 
-parentPort?.on('message', (request: HasherRequest) => void serve(request))
+parentPort?.on('message', (message: HasherRequest | HasherLeave) => {
+  if ('leave' in message) process.exit(1)
+  void serve(message)
+})

@@ -5,8 +5,9 @@
 // no job with it: its job goes to the head of the queue and to a new thread, at most `attempts` times.
 
 import { Worker } from 'node:worker_threads'
+import { endThread } from '../../actors/index.js'
 import { HasherClosedError, HasherCrashedError, SpoolUnreadableError } from './errors.js'
-import type { HasherAnswer, HasherRequest, HashJob, HashResult } from './hash-job.js'
+import type { HasherAnswer, HasherLeave, HasherRequest, HashJob, HashResult } from './hash-job.js'
 
 export interface HasherPoolInit {
   /** Threads at most. Default 1: with two cores, one is left to the volume. */
@@ -43,6 +44,11 @@ function startHasher(): Worker {
     // A job of 1 TiB has a chunk table of about 1 GiB; ordinary ones need a few MiB.
     resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 8 },
   })
+}
+
+/** It looks for this message whenever it tells how far it is. */
+function endHasher(worker: Worker): Promise<void> {
+  return endThread(worker, () => worker.postMessage({ leave: true } satisfies HasherLeave))
 }
 
 export class HasherPool {
@@ -92,7 +98,7 @@ export class HasherPool {
   killOne(): boolean {
     for (const thread of this.#threads)
       if (thread.task) {
-        void thread.worker.terminate()
+        void endHasher(thread.worker)
         return true
       }
     return false
@@ -102,7 +108,7 @@ export class HasherPool {
   async close(): Promise<void> {
     this.#closed = true
     for (const task of this.#queue.splice(0)) task.reject(new HasherClosedError())
-    await Promise.all([...this.#threads].map((thread) => thread.worker.terminate()))
+    await Promise.all([...this.#threads].map((thread) => endHasher(thread.worker)))
   }
 
   #dispatch(): void {
@@ -131,7 +137,7 @@ export class HasherPool {
 
   #answered(thread: Thread, answer: HasherAnswer): void {
     const current = thread.task
-    if (current?.id !== answer.id) return
+    if (this.#closed || current?.id !== answer.id) return
     if (answer.kind === 'progress') return current.task.progress?.(answer.bytes)
     thread.task = undefined
     this.#rest(thread)
@@ -161,7 +167,10 @@ export class HasherPool {
   /** An idle thread does not keep the process alive and ends by itself. */
   #rest(thread: Thread): void {
     thread.worker.unref()
-    thread.idleTimer = setTimeout(() => void thread.worker.terminate(), this.#idleMs)
+    thread.idleTimer = setTimeout(() => {
+      this.#threads.delete(thread)
+      void endHasher(thread.worker)
+    }, this.#idleMs)
     thread.idleTimer.unref()
   }
 }

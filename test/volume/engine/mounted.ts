@@ -5,6 +5,7 @@ import { fdatasyncSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { endThread } from '../../../lib/actors/index.js'
 import type { Mounted } from '../../../lib/fuse/driver.js'
 import { kernelDriver } from '../../../lib/fuse/kernel-driver.js'
 import { complete, type KernelSession, ring } from '../../../lib/fuse/session.js'
@@ -85,11 +86,12 @@ export class MountedVolume {
 
   /** Resolves when it serves. */
   startThread(session: KernelSession, end = this.#end): Promise<void> {
-    const workerData: EngineData = {
+    const begin: EngineData = {
       ...{ directory: this.directory, end, progress: this.progress, session, generation: this.#generation++ },
       ...this.data,
     }
-    const worker = new Worker(new URL('../../../lib/volume/engine/thread.js', import.meta.url), { workerData })
+    const worker = new Worker(new URL('../../../lib/volume/engine/thread.js', import.meta.url))
+    worker.postMessage({ begin })
     this.#worker = worker
     return new Promise((resolve, reject) => {
       worker.on('error', reject)
@@ -154,11 +156,16 @@ export class MountedVolume {
 
   /** The thread is killed where it is; another one goes on with the mount. */
   async killThread(): Promise<void> {
-    const ended = this.#worker!.terminate()
-    ring(this.session)
-    await ended
+    await this.#leave()
     await this.committer.flush()
     await this.startThread(this.session, Number(Atomics.load(new BigInt64Array(this.progress), 0)))
+  }
+
+  #leave(): Promise<void> {
+    return endThread(this.#worker!, () => {
+      this.#worker!.postMessage({ leave: true })
+      ring(this.session)
+    })
   }
 
   async remove(): Promise<void> {
@@ -166,7 +173,7 @@ export class MountedVolume {
     const stopped = this.request('stop', {})
     await this.mounted.unmount()
     await stopped
-    await this.#worker!.terminate()
+    await this.#leave()
     await this.mounted.close()
     await this.committer.close()
     await this.#hashers.close()
