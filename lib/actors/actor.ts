@@ -111,6 +111,7 @@ export class Actor {
 
   /** Runs `init`. Rejects with its error; the actor has exited then. */
   async start(): Promise<void> {
+    this.system.begins(this.path)
     try {
       if (this.spec.name) this.system.registry.register(this.spec.name, this)
       const state = this.spec.behaviour.init(this.#context, this.spec.args)

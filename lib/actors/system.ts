@@ -34,7 +34,8 @@ export class ActorSystem {
   #root?: Actor
   #stopping = false
   #rootRestarts: number[] = []
-  readonly #records = new Map<string, { restarts: number; lastCrash?: Crash }>()
+  readonly #records = new Map<string, ActorRecord>()
+  #places = 0
   readonly #listeners = new Set<() => void>()
 
   constructor(
@@ -108,6 +109,11 @@ export class ActorSystem {
     }
   }
 
+  /** An actor of this path begins its life. */
+  begins(path: string): void {
+    this.#record(path)
+  }
+
   restarted(path: string): void {
     this.#record(path).restarts++
   }
@@ -135,9 +141,9 @@ export class ActorSystem {
     }
   }
 
-  #record(path: string): { restarts: number; lastCrash?: Crash } {
+  #record(path: string): ActorRecord {
     let record = this.#records.get(path)
-    if (!record) this.#records.set(path, (record = { restarts: 0 }))
+    if (!record) this.#records.set(path, (record = { restarts: 0, place: ++this.#places }))
     return record
   }
 
@@ -146,6 +152,10 @@ export class ActorSystem {
     let actor = this.#root?.spec.id === rootId ? this.#root : undefined
     for (const id of ids) actor = actor?.children.get(id)
     return actor
+  }
+
+  #place({ path }: ActorNode): number {
+    return this.#records.get(path)?.place ?? Number.POSITIVE_INFINITY
   }
 
   #node(actor: Actor): ActorNode {
@@ -173,9 +183,19 @@ export class ActorSystem {
       lastCrash: record?.lastCrash,
       summary: actor.summary(),
       recent: [...actor.recent],
-      children: [...[...actor.children.values()].map((child) => this.#node(child)), ...waiting],
+      children: [...[...actor.children.values()].map((child) => this.#node(child)), ...waiting].sort(
+        (a, b) => this.#place(a) - this.#place(b),
+      ),
     }
   }
+}
+
+/** What is known of a path through all its lives. */
+interface ActorRecord {
+  restarts: number
+  lastCrash?: Crash
+  /** Grows in the order of first starts: a child that is started again stays where it was in the tree. */
+  place: number
 }
 
 function stoppedNode(path: string, id: string): ActorNode {

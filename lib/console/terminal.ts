@@ -1,6 +1,7 @@
 // The terminal console: draws snapshots of the node (devices, volumes, sync, the supervision tree) and can kill the
 // chosen actor. `renderScreen` is pure; `runTerminal` owns the terminal's mode and gives it back however it ends.
 
+import { emitKeypressEvents, type Key } from 'node:readline'
 import type { ReadStream, WriteStream } from 'node:tty'
 import type { ActorNode } from '../actors/index.js'
 import type { NodeInfo } from '../api/services.js'
@@ -84,26 +85,30 @@ function actorLine({ actor, depth }: Row, selected: boolean, width: number): str
 /** Runs until `q`, Ctrl-C or the node's end. */
 export async function runTerminal(components: TerminalComponents): Promise<void> {
   const { input, output } = components
-  let selected = 0
+  /** Path of the chosen actor: the tree may change between what is seen and what is pressed. */
+  let chosen = ''
   let notice = ''
   let last: Snapshot | undefined
   let wake = () => {}
   let leaving = false
 
-  const key = (data: Buffer) => {
-    const pressed = data.toString()
-    const count = last ? actorRows(last.actors).length : 1
-    if (pressed === 'q' || pressed === '\x03' || pressed === '\x1b') leaving = true
-    else if (pressed === '\x1b[A') selected = Math.max(0, selected - 1)
-    else if (pressed === '\x1b[B') selected = Math.min(count - 1, selected + 1)
-    else if (pressed === 'k' && last) killSelected(actorRows(last.actors)[selected])
+  const paths = () => (last ? actorRows(last.actors).map((row) => row.actor.path) : [])
+  const selected = () => Math.max(0, paths().indexOf(chosen))
+  const step = (by: number) => {
+    const all = paths()
+    chosen = all[Math.min(Math.max(selected() + by, 0), all.length - 1)] ?? ''
+  }
+  const key = (_text: string | undefined, { name, ctrl }: Key) => {
+    if (name === 'q' || name === 'escape' || (ctrl && name === 'c')) leaving = true
+    else if (name === 'up') step(-1)
+    else if (name === 'down') step(1)
+    else if (name === 'k' && paths().includes(chosen)) kill(chosen)
     wake()
   }
-  const killSelected = (row: Row | undefined) => {
-    if (!row) return
-    components.kill(row.actor.path).then(
+  const kill = (actor: string) => {
+    components.kill(actor).then(
       () => {
-        notice = `Killed ${row.actor.path}.`
+        notice = `Killed ${actor}.`
       },
       (error) => {
         notice = red(String((error as Error).message))
@@ -112,12 +117,13 @@ export async function runTerminal(components: TerminalComponents): Promise<void>
   }
 
   input.setRawMode(true)
-  input.on('data', key)
+  emitKeypressEvents(input)
+  input.on('keypress', key)
   output.write('\x1b[?1049h\x1b[?25l')
   try {
     while (!leaving) {
       last = await components.snapshot()
-      const view = { width: output.columns ?? 100, height: output.rows ?? 40, selected, notice }
+      const view = { width: output.columns ?? 100, height: output.rows ?? 40, selected: selected(), notice }
       output.write(
         `\x1b[H${renderScreen(last, view)
           .map((line) => `${line}\x1b[K`)
@@ -134,7 +140,7 @@ export async function runTerminal(components: TerminalComponents): Promise<void>
   } finally {
     output.write('\x1b[?25h\x1b[?1049l')
     input.setRawMode(false)
-    input.off('data', key)
+    input.off('keypress', key)
     input.pause()
   }
 }

@@ -230,7 +230,10 @@ export class Engine {
       const spool = inode.working?.kind === 'spool' ? inode.working.spool.id : undefined
       if (now - since < MOMENT && spool === undefined) continue
       const { ino, size, working } = inode
-      found.push({ handle: id, ino, size, dirty: working !== undefined, ...(spool === undefined ? {} : { spool }) })
+      found.push({
+        ...{ handle: id, ino, size, dirty: working !== undefined, path: this.reads.path(ino) },
+        ...(spool === undefined ? {} : { spool }),
+      })
     }
     return found
   }
@@ -249,7 +252,7 @@ export class Engine {
       cachedBytes: this.#contents.cachedBytes,
       end: journal.end,
       committed: progress.committed(),
-      open: this.handles().map((handle) => ({ ...handle, path: this.reads.path(handle.ino) })),
+      open: this.handles(),
     }
   }
 
