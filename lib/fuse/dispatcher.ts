@@ -170,6 +170,8 @@ export class Dispatcher extends FileOperations implements Request {
       }
       case Opcode.LSEEK:
         return this.lseek(node)
+      case Opcode.TMPFILE:
+        return this.temporary(node)
       case Opcode.COPY_FILE_RANGE:
         return this.copy(node)
       case Opcode.STATFS:

@@ -31,9 +31,14 @@ export abstract class FileOperations extends NodeOperations {
 
   protected create(node: number): void {
     const name = this.name(16)
-    const created: Created | Errno = name
-      ? this.fs.create(this.caller, node, name, this.in[1], this.in[0])
-      : ENAMETOOLONG
+    this.created(name ? this.fs.create(this.caller, node, name, this.in[1], this.in[0]) : ENAMETOOLONG)
+  }
+
+  protected temporary(node: number): void {
+    this.created(this.fs.tmpfile(this.caller, node, this.in[1], this.in[0]))
+  }
+
+  private created(created: Created | Errno): void {
     if (typeof created === 'number') return this.reply.error(failure(created))
     const ino = created.attributes.ino
     putEntry(this.out, OUT, created.attributes, this.valid)

@@ -58,8 +58,8 @@ export interface Changes {
   /** Handle number when the kernel gave one (ftruncate, futimens). */
   handle?: number
   /**
-   * Drop the set-id bits of a regular file (set-group-id only where the group may execute): somebody unprivileged truncates, or
-   * anybody changes owner or group.
+   * Drop the set-id bits of anything but a folder (set-group-id of a file that the group may not execute only if the caller is not
+   * in that group): somebody unprivileged truncates, or anybody changes owner or group.
    */
   killSetIds?: boolean
 }
@@ -127,6 +127,8 @@ export interface FileSystem {
    */
   open(caller: Caller, ino: number, flags: number, killSetIds?: boolean): Opened | Errno
   create(caller: Caller, parent: number, name: Buffer, mode: number, flags: number): Created | Errno
+  /** O_TMPFILE: a file without a name in the directory `parent`, open, which `link` may name. ENOSYS: not supported. */
+  tmpfile(caller: Caller, parent: number, mode: number, flags: number): Created | Errno
   /** Fills `into` from its start, up to `into.length` bytes; answers the bytes read (short only at the end) or an errno. */
   read(caller: Caller, ino: number, handle: number, offset: number, into: Buffer): number
   /** Answers the bytes written (all) or an errno. `killSetIds`: FUSE_WRITE_KILL_SUIDGID. */

@@ -145,8 +145,9 @@ function time(words: Uint32Array, secAt: number, nsecAt: number): Time {
 }
 
 /**
- * struct fuse_setattr_in. A chown drops set-id bits whoever does it (chown(2) of Linux), hence `killSetIds` with uid and gid: file
- * systems apply it to regular files only.
+ * struct fuse_setattr_in. A chown drops set-id bits whoever does it (chown(2) of Linux), hence `killSetIds` with uid and gid. A
+ * request that changes nothing is a chown(-1, -1), or the kernel's way to say that set-id bits are to go. File systems never
+ * apply it to folders.
  */
 export function readChanges(words: Uint32Array, at: number): Changes {
   const valid = words[at]
@@ -158,7 +159,7 @@ export function readChanges(words: Uint32Array, at: number): Changes {
   if (valid & Fattr.ATIME) changes.atime = valid & Fattr.ATIME_NOW ? 'now' : time(words, at + 8, at + 14)
   if (valid & Fattr.MTIME) changes.mtime = valid & Fattr.MTIME_NOW ? 'now' : time(words, at + 10, at + 15)
   if (valid & Fattr.FH) changes.handle = u64(words, at + 2)
-  if (valid & (Fattr.KILL_SUIDGID | Fattr.UID | Fattr.GID)) changes.killSetIds = true
+  if (valid === 0 || valid & (Fattr.KILL_SUIDGID | Fattr.UID | Fattr.GID)) changes.killSetIds = true
   return changes
 }
 

@@ -78,6 +78,8 @@ const behaviour: Behaviour<State, HandleMessage, HandleArgs> = {
 async function seal({ components, entry }: State, signal: AbortSignal): Promise<void> {
   const { committer, engine, hashers, handles } = components
   const spool = entry.spool!
+  // What says that it is closed may still be in the volume thread's memory: without it, it would look as if it were open.
+  await engine.flush()
   await committer.fold()
   let work = spoolWork(components, spool)
   while (work.kind === 'waits' && !signal.aborted) {

@@ -96,8 +96,12 @@ export class HandleTable {
   /** Resolves when an entry was settled, failed or removed, or the signal is aborted. */
   changed(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.add(resolve)
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      const wake = () => {
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#waiting.add(wake)
+      signal?.addEventListener('abort', wake, { once: true })
     })
   }
 

@@ -192,6 +192,10 @@ export class MemoryFileSystem implements FileSystem {
     return { ...this.handle(node), attributes: node }
   }
 
+  tmpfile(): Created | Errno {
+    return errno.ENOSYS
+  }
+
   read(_caller: Caller, ino: number, handle: number, offset: number, into: Buffer): number {
     const node = this.handles.get(handle)
     if (!node || node.ino !== ino) return errno.EBADF

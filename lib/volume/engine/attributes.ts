@@ -2,12 +2,12 @@
 // the kernel's business; what follows from a permitted change (set-id bits, ctime) is done here.
 
 import { EINVAL, EISDIR, ENOENT } from '../../fuse/errno.js'
-import type { Changes, Errno, Time } from '../../fuse/file-system.js'
+import type { Caller, Changes, Errno, Time } from '../../fuse/file-system.js'
 import type { FileData } from './file-data.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
 import { S_IFMT } from './modes.js'
-import { dropSetIds, hasSetIds } from './set-ids.js'
+import { dropPrivileges, hasPrivileges } from './set-ids.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
 import * as xattrs from './xattrs.js'
@@ -25,7 +25,7 @@ export class AttributeChanges {
     this.#data = components.data
   }
 
-  set(ino: number, changes: Changes): Inode | Errno {
+  set(caller: Caller, ino: number, changes: Changes): Inode | Errno {
     const inode = this.#state.inode(ino)
     if (inode === undefined) return ENOENT
     const { size } = changes
@@ -36,19 +36,19 @@ export class AttributeChanges {
       if (failed < 0) return failed
       if (inode.writers === 0) this.#data.closeLater(inode)
     }
-    this.#setOthers(inode, changes)
+    this.#setOthers(caller, inode, changes)
     // Cut by name, with nobody who will close it.
     if (size !== undefined && inode.writers === 0 && inode.nlink > 0) this.#data.close(inode)
     return inode
   }
 
-  #setOthers(inode: Inode, changes: Changes): void {
+  #setOthers(caller: Caller, inode: Inode, changes: Changes): void {
     const clock = this.#clock
-    const owner = changes.uid !== undefined || changes.gid !== undefined
-    const kill = changes.killSetIds || (owner && !inode.isFolder)
+    const kill = changes.uid !== undefined || changes.gid !== undefined || (changes.killSetIds ?? false)
     clock.read()
     this.#transaction.touch(inode)
-    if (kill) dropSetIds(inode)
+    if (!inode.isFolder && (kill || changes.size !== undefined))
+      dropPrivileges(inode, kill && mayKill(caller, inode, changes), caller)
     if (changes.mode !== undefined) inode.mode = (inode.mode & S_IFMT) | (changes.mode & 0o7777)
     if (changes.uid !== undefined) inode.uid = changes.uid
     if (changes.gid !== undefined) inode.gid = changes.gid
@@ -69,11 +69,21 @@ export class AttributeChanges {
     inode.mtimeNsec = time === 'now' ? this.#clock.nsec : time.nsec
   }
 
-  /** A write by somebody without privileges: set-id bits go, before the bytes change. */
-  killSetIds(inode: Inode): void {
-    if (!hasSetIds(inode)) return
+  /** Before the bytes of a file change. `setIds`: by somebody who may not keep set-id bits. */
+  dropPrivileges(caller: Caller, inode: Inode, setIds: boolean): void {
+    if (!hasPrivileges(inode, setIds)) return
     this.#transaction.touch(inode)
-    dropSetIds(inode)
+    dropPrivileges(inode, setIds, caller)
+    this.#transaction.commit()
+  }
+
+  /** Content, or what it occupies on the disk, was changed other than by a write. */
+  modified(inode: Inode): void {
+    const clock = this.#clock
+    clock.read()
+    this.#transaction.touch(inode)
+    inode.mtimeSec = inode.ctimeSec = clock.sec
+    inode.mtimeNsec = inode.ctimeNsec = clock.nsec
     this.#transaction.commit()
   }
 
@@ -95,4 +105,13 @@ export class AttributeChanges {
     this.#transaction.commit()
     return 0
   }
+}
+
+/**
+ * A request that changes nothing is either chown(-1, -1), which drops set-id bits of one's own files, or the kernel before a write by
+ * somebody else, which says itself what is to be dropped.
+ */
+function mayKill(caller: Caller, inode: Inode, { uid, gid, size }: Changes): boolean {
+  if (uid !== undefined || gid !== undefined || size !== undefined) return true
+  return caller.uid === 0 || caller.uid === inode.uid
 }

@@ -1,7 +1,7 @@
 // Operations on open files: open, read, write, close and what else needs a handle. Owns no state but a buffer for copying.
 
 import { EBADF, EINVAL, EISDIR, ENOENT, EOPNOTSUPP } from '../../fuse/errno.js'
-import type { Errno } from '../../fuse/file-system.js'
+import type { Caller, Errno } from '../../fuse/file-system.js'
 import type { AttributeChanges } from './attributes.js'
 import type { FileData } from './file-data.js'
 import type { Inode } from './inode.js'
@@ -41,21 +41,22 @@ export class FileOperations {
     this.#c = components
   }
 
-  open(inode: Inode, flags: number): Handle | Errno {
+  open(caller: Caller, inode: Inode, flags: number, killSetIds: boolean): Handle | Errno {
     const writable = (flags & O_ACCMODE) !== 0
     if (inode.isFolder) return EISDIR
     if (inode.gone) this.#revive(inode)
-    if (writable && (flags & O_TRUNC) !== 0) {
-      const failed = this.#truncateAtOpen(inode)
+    // Also when it is opened to read only, as Linux does.
+    if ((flags & O_TRUNC) !== 0) {
+      const failed = this.#truncateAtOpen(caller, inode, killSetIds)
       if (failed < 0) return failed
     }
     return this.#c.open.open(inode, writable, this.#c.clock.monotonic())
   }
 
-  #truncateAtOpen(inode: Inode): Errno {
+  #truncateAtOpen(caller: Caller, inode: Inode, killSetIds: boolean): Errno {
     if (!inode.isFile) return 0
     const { data, attributes, clock, transaction } = this.#c
-    attributes.killSetIds(inode)
+    attributes.dropPrivileges(caller, inode, killSetIds)
     if (inode.size > 0) return data.truncate(inode, 0)
     clock.read()
     transaction.touch(inode)
@@ -100,8 +101,8 @@ export class FileOperations {
     inode.atimeNsec = clock.nsec
   }
 
-  write(inode: Inode, offset: number, data: Buffer, killSetIds: boolean): number {
-    if (killSetIds) this.#c.attributes.killSetIds(inode)
+  write(caller: Caller, inode: Inode, offset: number, data: Buffer, killSetIds: boolean): number {
+    this.#c.attributes.dropPrivileges(caller, inode, killSetIds)
     return this.#c.data.write(inode, offset, data)
   }
 
@@ -114,7 +115,14 @@ export class FileOperations {
     } else if (inode.writers === 0 && inode.working !== undefined) this.#c.data.close(inode)
   }
 
-  fallocate(inode: Inode, mode: number, offset: number, length: number): Errno {
+  fallocate(caller: Caller, inode: Inode, mode: number, offset: number, length: number): Errno {
+    this.#c.attributes.dropPrivileges(caller, inode, caller.uid !== 0)
+    const failed = this.#allocate(inode, mode, offset, length)
+    if (failed === 0) this.#c.attributes.modified(inode)
+    return failed
+  }
+
+  #allocate(inode: Inode, mode: number, offset: number, length: number): Errno {
     const { data } = this.#c
     if (length <= 0 || offset < 0) return EINVAL
     const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0
@@ -138,12 +146,12 @@ export class FileOperations {
     return this.#c.data.seek(inode, offset, whence === SEEK_HOLE)
   }
 
-  copy(from: Inode, offset: number, to: Inode, offsetOut: number, length: number): number {
+  copy(caller: Caller, from: Inode, offset: number, to: Inode, offsetOut: number, length: number): number {
     if (!from.isFile || !to.isFile) return from.isFolder || to.isFolder ? EISDIR : EINVAL
     const wanted = Math.min(length, from.size - offset)
     if (wanted <= 0) return 0
     if (from === to && offset < offsetOut + wanted && offsetOut < offset + wanted) return EINVAL
-    this.#c.attributes.killSetIds(to)
+    this.#c.attributes.dropPrivileges(caller, to, caller.uid !== 0)
     if (offset === 0 && offsetOut === 0 && wanted === from.size && this.#clone(from, to)) return wanted
     return this.#copyBytes(from, offset, to, offsetOut, Math.min(wanted, COPY_MAX))
   }

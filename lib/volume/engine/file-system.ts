@@ -114,8 +114,8 @@ export class VolumeFileSystem implements FileSystem {
     }
   }
 
-  setattr(_caller: Caller, ino: number, changes: Changes): Attributes | Errno {
-    return this.#run<Attributes>(() => this.#c.attributes.set(ino, changes))
+  setattr(caller: Caller, ino: number, changes: Changes): Attributes | Errno {
+    return this.#run<Attributes>(() => this.#c.attributes.set(caller, ino, changes))
   }
 
   readlink(_caller: Caller, ino: number): Buffer | Errno {
@@ -168,18 +168,18 @@ export class VolumeFileSystem implements FileSystem {
     return this.#run<Attributes>(() => this.#given(this.#c.namespace.link(ino, newParent, newName)))
   }
 
-  #opened(inode: Inode, flags: number): Opened | Errno {
-    const handle = this.#c.files.open(inode, flags)
+  #opened(caller: Caller, inode: Inode, flags: number, killSetIds = false): Opened | Errno {
+    const handle = this.#c.files.open(caller, inode, flags, killSetIds)
     if (typeof handle === 'number') return handle
     const keepCache = inode.openEpoch === inode.epoch
     inode.openEpoch = inode.epoch
     return { handle: handle.id, keepCache }
   }
 
-  open(_caller: Caller, ino: number, flags: number): Opened | Errno {
+  open(caller: Caller, ino: number, flags: number, killSetIds = false): Opened | Errno {
     return this.#run<Opened>(() => {
       const inode = this.#state.inode(ino)
-      return inode === undefined ? ENOENT : this.#opened(inode, flags)
+      return inode === undefined ? ENOENT : this.#opened(caller, inode, flags, killSetIds)
     })
   }
 
@@ -192,11 +192,22 @@ export class VolumeFileSystem implements FileSystem {
           ? this.#c.namespace.make(caller, parent, name, S_IFREG | (mode & 0o7777), 0, undefined, true)
           : known
       if (typeof inode === 'number') return inode
-      const opened = this.#opened(inode, flags)
-      if (typeof opened === 'number') return opened
-      inode.lookups++
-      return { handle: opened.handle, keepCache: opened.keepCache, attributes: inode }
+      return this.#created(caller, inode, flags)
     })
+  }
+
+  tmpfile(caller: Caller, parent: number, mode: number, flags: number): Created | Errno {
+    return this.#run<Created>(() => {
+      const inode = this.#c.namespace.makeUnnamed(caller, parent, S_IFREG | (mode & 0o7777))
+      return typeof inode === 'number' ? inode : this.#created(caller, inode, flags)
+    })
+  }
+
+  #created(caller: Caller, inode: Inode, flags: number): Created | Errno {
+    const opened = this.#opened(caller, inode, flags, caller.uid !== 0)
+    if (typeof opened === 'number') return opened
+    inode.lookups++
+    return { handle: opened.handle, keepCache: opened.keepCache, attributes: inode }
   }
 
   read(_caller: Caller, ino: number, handle: number, offset: number, into: Buffer): number {
@@ -208,11 +219,11 @@ export class VolumeFileSystem implements FileSystem {
     }
   }
 
-  write(_caller: Caller, ino: number, handle: number, offset: number, data: Buffer, killSetIds: boolean): number {
+  write(caller: Caller, ino: number, handle: number, offset: number, data: Buffer, killSetIds: boolean): number {
     this.#tidy()
     try {
       const inode = this.#c.files.inodeOf(ino, handle)
-      return typeof inode === 'number' ? inode : this.#c.files.write(inode, offset, data, killSetIds)
+      return typeof inode === 'number' ? inode : this.#c.files.write(caller, inode, offset, data, killSetIds)
     } catch (error) {
       return this.#failed(error)
     }
@@ -241,11 +252,10 @@ export class VolumeFileSystem implements FileSystem {
     })
   }
 
-  fallocate(_caller: Caller, ino: number, handle: number, mode: number, offset: number, length: number): Errno {
+  fallocate(caller: Caller, ino: number, handle: number, mode: number, offset: number, length: number): Errno {
     return this.#onFile(ino, handle, (inode) => {
       if (!inode.isFile) return inode.isFolder ? EISDIR : EINVAL
-      this.#c.attributes.killSetIds(inode)
-      return this.#c.files.fallocate(inode, mode, offset, length)
+      return this.#c.files.fallocate(caller, inode, mode, offset, length)
     })
   }
 
@@ -254,7 +264,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   copyFileRange(
-    _caller: Caller,
+    caller: Caller,
     ino: number,
     handle: number,
     offset: number,
@@ -265,7 +275,7 @@ export class VolumeFileSystem implements FileSystem {
   ): number {
     return this.#onFile(ino, handle, (from) => {
       const to = this.#c.files.inodeOf(inoOut, handleOut)
-      return typeof to === 'number' ? to : this.#c.files.copy(from, offset, to, offsetOut, length)
+      return typeof to === 'number' ? to : this.#c.files.copy(caller, from, offset, to, offsetOut, length)
     })
   }
 

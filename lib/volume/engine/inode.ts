@@ -55,6 +55,8 @@ export class Inode implements Attributes, InodeRecord {
   touched = true
   /** The journal says that it is gone; only open handles and the kernel's references keep it. */
   gone = false
+  /** Made without a name (O_TMPFILE), so that it may get one. Not kept: of what is left after a crash nobody has a handle. */
+  linkable = false
   /** Grows when content changes other than through the kernel, and what it was at the last open. */
   epoch = 0
   openEpoch = 0

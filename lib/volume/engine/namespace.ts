@@ -65,6 +65,23 @@ export class Namespace extends NameChanges {
     return inode
   }
 
+  /** O_TMPFILE: a file without a name, which exists as long as it is open or until it is linked. The caller opens it. */
+  makeUnnamed(caller: Caller, parentIno: number, mode: number): Inode | Errno {
+    const parent = this.folder(parentIno)
+    if (typeof parent === 'number') return parent
+    const { transaction, clock, data } = this.c
+    clock.read()
+    const inode = this.#newInode(caller, parent, mode, 0, undefined)
+    inode.nlink = 0
+    inode.parent = 0
+    inode.linkable = true
+    transaction.add(inode)
+    data.recordEmpty(inode)
+    transaction.commit()
+    data.beginEmpty(inode)
+    return inode
+  }
+
   #newInode(caller: Caller, parent: Inode, mode: number, rdev: number, content: LiveContent | undefined): Inode {
     const { state, clock, identity } = this.c
     const isFolder = (mode & S_IFMT) === S_IFDIR
@@ -135,10 +152,11 @@ export class Namespace extends NameChanges {
     const folder = state.folders.of(parentIno)
     const key = keyOf(name)
     if (state.folders.find(folder, key, name) !== undefined) return EEXIST
-    if (inode.nlink === 0) return ENOENT
+    if (inode.nlink === 0 && !inode.linkable) return ENOENT
     if (inode.nlink >= LINK_MAX) return EMLINK
     clock.read()
     this.relinked(inode)
+    if (inode.nlink === 0) inode.parent = parentIno
     inode.nlink++
     this.changed(parent)
     transaction.link(folder, key, name, { ino, type: typeOf(inode.mode), stamp: clock.stamp() })

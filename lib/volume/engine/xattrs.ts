@@ -1,7 +1,7 @@
 // Extended attributes of an inode: sorted pairs, values never changed in place. Owns which names there may be and how much.
 // Pure but for the transaction it is given.
 
-import { E2BIG, EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, ERANGE } from '../../fuse/errno.js'
+import { E2BIG, EEXIST, EINVAL, ENODATA, ENOSPC, EOPNOTSUPP, ERANGE } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
 import { keyOf } from './folders.js'
 import type { Inode } from './inode.js'
@@ -13,12 +13,20 @@ const SUM_MAX = 128 * 1024
 const XATTR_CREATE = 1
 const XATTR_REPLACE = 2
 const SPACES = ['user.', 'trusted.', 'security.']
+const LONGEST_SPACE = 9
 const TRUSTED = Buffer.from('trusted.')
 
 export function get(inode: Inode, name: Buffer): Buffer | Errno {
-  if (inode.xattrs.length === 0) return ENODATA
-  const found = inode.xattrs.find((x) => name.equals(x.name))
-  return found ? Buffer.from(found.value) : ENODATA
+  const found = inode.xattrs.length === 0 ? undefined : inode.xattrs.find((x) => name.equals(x.name))
+  return found ? Buffer.from(found.value) : refused(name) || ENODATA
+}
+
+/** 0, or why there is no attribute of such a name. */
+function refused(name: Buffer): Errno {
+  const text = keyOf(name.subarray(0, LONGEST_SPACE))
+  const space = SPACES.find((s) => text.startsWith(s))
+  if (space === undefined) return EOPNOTSUPP
+  return name.length === space.length ? EINVAL : 0
 }
 
 /** `privileged`: also names that only root may see. */
@@ -32,10 +40,9 @@ export function list(inode: Inode, privileged: boolean): Buffer {
 
 /** The attributes with one set, or an errno. */
 export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): Inode['xattrs'] | Errno {
-  const text = keyOf(name)
-  const space = SPACES.find((s) => text.startsWith(s))
-  if (space === undefined) return EOPNOTSUPP
-  if (name.length > NAME_MAX || name.length === space.length) return ERANGE
+  const why = refused(name)
+  if (why < 0) return why
+  if (name.length > NAME_MAX) return ERANGE
   if (value.length > VALUE_MAX) return E2BIG
   const others = inode.xattrs.filter((x) => !name.equals(x.name))
   const there = others.length < inode.xattrs.length
@@ -49,5 +56,5 @@ export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): I
 
 export function remove(inode: Inode, name: Buffer): Inode['xattrs'] | Errno {
   const others = inode.xattrs.filter((x) => !name.equals(x.name))
-  return others.length < inode.xattrs.length ? others : ENODATA
+  return others.length < inode.xattrs.length ? others : refused(name) || ENODATA
 }
