@@ -281,9 +281,11 @@ export class Services implements NodeServices {
   /** What lives at this path, once everything acknowledged is committed. */
   async #document(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number }> {
     const { volume, names } = this.#parts.volumes.locate(path)
-    await volume.flush()
+    // On a full disk the versions that there are can be seen nevertheless.
+    const failure = await volume.flush().then(noError, noSpace)
     const { ino, document } = await volume.walk(names)
     const head = volume.head(document)
+    if (!head && failure) throw failure
     if (!head) throw new ServiceError('NO_VERSION_YET', 'It has no version yet: it is still being written or hashed.')
     return { volume, head, ino }
   }
@@ -294,6 +296,14 @@ export class Services implements NodeServices {
     if (!head) throw new ServiceError('NO_VERSION_YET', 'The document is gone.')
     return versionInfos(history(volume, head.head, 1), head.head, this.#deviceName)[0]
   }
+}
+
+const noError = () => undefined
+
+/** The error if it tells of a full disk; throws any other. */
+function noSpace(error: Error & { code?: string }): Error {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return error
+  throw error
 }
 
 function noOffer(name: string, offered: string[]): ServiceError {

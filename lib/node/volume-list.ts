@@ -12,7 +12,7 @@ import type { Offer } from '../sync/messages.js'
 import type { Volume } from '../volume/contract.js'
 import type { HandleEntry } from '../volume/handle-table.js'
 import { HasherPool } from '../volume/hashing/pool.js'
-import { type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
+import { leaveVolume, type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
 import type { VolumeResources } from '../volume/resources.js'
 import { type NodeConfig, type VolumeEntry, writeConfig } from './config.js'
 import type { NodePaths } from './paths.js'
@@ -137,11 +137,9 @@ export class VolumeList {
     return opened.face
   }
 
-  /** Gives the mounts back, before the actors are stopped. What is still to be hashed is on disk and goes on at the next start. */
+  /** Gives the mounts back, before the actors are stopped. */
   async unmount(): Promise<void> {
-    for (const { parts } of this.#open) {
-      await parts.resources.mountPoint?.unmount()
-    }
+    await Promise.all(this.#open.map(({ parts }) => leaveVolume(parts)))
   }
 
   /** After the actors have been stopped. */
@@ -177,7 +175,7 @@ export class VolumeList {
 
   async #closeOne(one: Opened): Promise<void> {
     const { config } = this.#init
-    await one.parts.resources.mountPoint?.unmount()
+    await leaveVolume(one.parts)
     await this.#parts.stop(one.parts.resources)
     await one.parts.resources.close()
     this.#open.splice(this.#open.indexOf(one), 1)

@@ -187,7 +187,7 @@ export class Batch {
         this.view.write(reader.tables, { committed: position, replayFrom, packs: this.writer.state })
       })
     } catch (error) {
-      throw asDamage(layout.db, withCode(error))
+      throw asDamage(layout.db, withCode(error, layout.db))
     }
     this.writer.kept()
     this.#stored = position
@@ -224,11 +224,23 @@ export class Batch {
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
-/** LMDB tells errors of the system by their numbers. */
-function withCode(error: unknown): unknown {
+/** LMDB tells errors of the system by their numbers, and a write that a full disk cut short as EIO. */
+function withCode(error: unknown, directory: string): unknown {
   const { code } = error as { code?: unknown }
-  const name = typeof code === 'number' ? errnoNames.get(code) : undefined
+  const told = typeof code === 'number' ? errnoNames.get(code) : undefined
+  const name = told === 'EIO' && isFull(directory) ? 'ENOSPC' : told
   return name ? Object.assign(new Error((error as Error).message, { cause: error }), { code: name }) : error
+}
+
+const FULL_BELOW = 1 << 20
+
+function isFull(directory: string): boolean {
+  try {
+    const { bavail, bsize } = fs.statfsSync(directory)
+    return bavail * bsize < FULL_BELOW
+  } catch {
+    return false
+  }
 }
 
 const FATAL = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM'])

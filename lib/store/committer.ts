@@ -1,6 +1,7 @@
 // Decides when the committer works: follows the journal, takes requests, and lets others get in between. Owns the one writer
 // of LMDB and packs (batch.ts). Runs in a thread of its own (committer-thread.ts), or in-process in tests.
-// Promises resolve when what they stand for is durable. A batch that fails is done again, later and later, and loses nothing.
+// Promises resolve when what they stand for is durable. A batch that fails is done again, later and later, and loses nothing; who
+// waits for it is told after some failures (a full disk may stay full), and asks again.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { equal, hex } from '../model/bytes.js'
@@ -19,6 +20,9 @@ const BATCH_MS = 50
 const BACKLOG = 8 << 20
 const RETRY_MIN = 100
 const RETRY_MAX = 10_000
+/** Failures after which those who wait are told, and milliseconds until the next try when somebody asks nevertheless. */
+const PATIENCE = 5
+const ASKED_AGAIN = 1000
 export const SETTING_KEY_MAX = 200
 export const SETTING_MAX = 64 * 1024
 
@@ -82,7 +86,10 @@ export class Committer {
 
   /** Milliseconds to wait before the next batch; 0: none; undefined: nothing to do. */
   #delay(): number | undefined {
-    if (this.#failures > 0) return Math.min(RETRY_MIN * 2 ** (this.#failures - 1), RETRY_MAX)
+    if (this.#failures > 0) {
+      const asked = this.#requests.length > 0 || this.#flushes.length > 0
+      return Math.min(RETRY_MIN * 2 ** (this.#failures - 1), asked ? ASKED_AGAIN : RETRY_MAX)
+    }
     if (this.#requests.length > 0 || (this.#flushes.length > 0 && !this.#stalled)) return 0
     const backlog = this.batch.cut ? 0 : this.#end - this.batch.position
     const due = this.batch.sealer.count > 0 ? this.batch.sealer.nextDue() : undefined
@@ -145,7 +152,7 @@ export class Committer {
       this.#failed(error)
       return false
     }
-    this.#failures = 0
+    if (this.#failures > 0) this.#recovered()
     this.#publish()
     for (const answer of answers) answer()
     if (committed.heads.length > 0 || committed.committed > before) this.onCommitted(committed)
@@ -172,9 +179,18 @@ export class Committer {
     this.batch.abort()
     this.#publish()
     this.#failures++
-    const text = (error as Error).message
-    if (text !== this.#lastFailure) this.#report(`Committing failed and is tried again: ${text}`)
-    this.#lastFailure = text
+    const { message: text, code = '' } = error as Error & { code?: string }
+    // What had no room is another thing each time.
+    if ((code || text) !== this.#lastFailure) this.#report(`Committing failed and is tried again: ${text}`)
+    this.#lastFailure = code || text
+    if (this.#failures < PATIENCE) return
+    for (const { reject } of [...this.#requests.splice(0), ...this.#flushes.splice(0)]) reject(error)
+  }
+
+  #recovered(): void {
+    this.#failures = 0
+    this.#lastFailure = ''
+    this.#report('Committing works again.')
   }
 
   #flushed(): void {
@@ -206,7 +222,7 @@ export class Committer {
     })
   }
 
-  /** Resolves when everything in the journal now is committed and folders are sealed. */
+  /** Resolves when everything in the journal now is committed and folders are sealed. Rejects when that fails again and again. */
   flush(): Promise<void> {
     if (this.#closed) return Promise.reject(new StoreError('CLOSED', 'The committer is closed.'))
     return new Promise((resolve, reject) => {

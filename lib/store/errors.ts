@@ -64,7 +64,7 @@ export class StorePermissionError extends StoreError {
 /** The disk is full (or a quota is used up). Whatever was begun has been taken back. */
 export class NoSpaceError extends StoreError {
   constructor(what: string, cause?: unknown) {
-    super('ENOSPC', `No space left on the volume's disk: ${what} was not written. Free some space.`, { cause })
+    super('ENOSPC', `No space left on the volume's disk to write ${what}. Free some space.`, { cause })
   }
 }
 

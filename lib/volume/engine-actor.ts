@@ -140,7 +140,7 @@ function onEvent(volume: VolumeResources, event: EngineEvent): void {
     case 'handles':
       return volume.handles.reported(event.handles)
     case 'sealed':
-      return volume.handles.sealing(event.spool, event.ino, event.size)
+      return void volume.handles.sealing(event.spool, event.ino, event.size)
     case 'fsync':
       return void completeFsync(volume, event)
     case 'wake':

@@ -5,13 +5,19 @@
 // Every step may be done twice: after a crash the actor starts from the spool again. After FAILURES_MAX failures the
 // handle is parked as `failed` (it can be seen, and the next opening of the volume tries again).
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Behaviour, ChildSpec } from '../actors/index.js'
 import type { Content } from '../model/types.js'
 import type { CommitterClient } from './committer-client.js'
 import type { EngineClient } from './engine-client.js'
 import { FAILURES_MAX, type HandleEntry, type HandleTable } from './handle-table.js'
+import type { HashResult } from './hashing/hash-job.js'
 import type { HasherPool } from './hashing/pool.js'
 import { type SpoolJobComponents, spoolWork } from './spool-job.js'
+
+/** Milliseconds between two looks whether the disk has room again. */
+const ROOM_MIN_MS = 100
+const ROOM_MAX_MS = 5000
 
 export interface HandleComponents extends SpoolJobComponents {
   handles: HandleTable
@@ -26,6 +32,8 @@ export type HandleMessage = { type: 'seal' }
 interface State {
   components: HandleComponents
   entry: HandleEntry
+  /** Of the closed spool, which does not change any more: nobody hashes it twice only because the disk is full. */
+  hashed?: HashResult
 }
 
 export interface HandleArgs {
@@ -44,7 +52,7 @@ const behaviour: Behaviour<State, HandleMessage, HandleArgs> = {
     const { components, entry } = state
     if (entry.state !== 'sealing') return
     try {
-      await seal(state, context.signal)
+      await sealWithRoom(state, context.signal)
       if (context.signal.aborted) return
     } catch (error) {
       if (context.signal.aborted) return
@@ -75,7 +83,8 @@ const behaviour: Behaviour<State, HandleMessage, HandleArgs> = {
   }),
 }
 
-async function seal({ components, entry }: State, signal: AbortSignal): Promise<void> {
+async function seal(state: State, signal: AbortSignal): Promise<void> {
+  const { components, entry } = state
   const { committer, engine, hashers, handles } = components
   const spool = entry.spool!
   // What says that it is closed may still be in the volume thread's memory: without it, it would look as if it were open.
@@ -83,7 +92,7 @@ async function seal({ components, entry }: State, signal: AbortSignal): Promise<
   await committer.fold()
   let work = spoolWork(components, spool)
   while (work.kind === 'waits' && !signal.aborted) {
-    const below = handles.get(`s${work.for}`)
+    const below = handles.get(`s${work.for}`) ?? findClosed(components, work.for)
     if (!below || below.state === 'failed') throw new Error(`it lies on spool ${work.for}, which is not committed`)
     await handles.changed(signal)
     work = spoolWork(components, spool)
@@ -92,13 +101,37 @@ async function seal({ components, entry }: State, signal: AbortSignal): Promise<
   let content: Content
   if (work.kind === 'committed') content = work.content
   else {
-    const result = await hashers.hash(work.job, (bytes) => (entry.progress = bytes))
+    state.hashed ??= await hashers.hash(work.job, (bytes) => (entry.progress = bytes))
     if (signal.aborted) return
-    content = await committer.commitContent(spool, result)
+    content = await committer.commitContent(spool, state.hashed)
   }
   await engine.spoolCommitted(spool, content)
   entry.state = 'committed'
 }
+
+/** Again and again while the disk is full, which is no failure: the bytes are in the spool. */
+async function sealWithRoom(state: State, signal: AbortSignal): Promise<void> {
+  const { components, entry } = state
+  for (let delay = ROOM_MIN_MS; !signal.aborted; delay = Math.min(2 * delay, ROOM_MAX_MS)) {
+    try {
+      await seal(state, signal)
+      entry.waitsForRoom = false
+      return
+    } catch (error) {
+      if (!isNoSpace(error)) throw error
+      components.handles.noRoom(entry, (error as Error).message)
+      await pause(delay, undefined, { signal }).catch(() => {})
+    }
+  }
+}
+
+/** One that nobody told of: it gets an entry, and an actor by that. */
+function findClosed({ reader, handles }: HandleComponents, spool: number): HandleEntry | undefined {
+  const row = reader.spool(spool)
+  return row?.state === 'closed' ? handles.sealing(spool, row.ino, 0) : undefined
+}
+
+const isNoSpace = (error: unknown) => ['ENOSPC', 'EDQUOT'].includes((error as { code?: string }).code ?? '')
 
 /** Restarted with growing delays: what fails here is the disk or a thread that comes back in a moment. */
 export function handleSpec(args: HandleArgs): ChildSpec<HandleArgs> {

@@ -20,6 +20,8 @@ export interface HandleEntry {
   state: HandleState
   failures: number
   lastError?: string
+  /** While the disk is full: nothing can be done for it until there is room. */
+  waitsForRoom?: boolean
   /** Bytes of the content that are chunked and hashed. */
   progress: number
   /** Set by its actor: the handle was closed, its spool waits to become chunks. */
@@ -64,14 +66,16 @@ export class HandleTable {
     }
   }
 
-  /** A closed spool waits to become chunks. Does nothing for one that is known to. */
-  sealing(spool: number, ino: number, size: number): void {
+  /** A closed spool waits to become chunks. Does nothing for one that is known to. Answers its entry. */
+  sealing(spool: number, ino: number, size: number): HandleEntry {
     const key = `s${spool}`
     const entry = this.#entries.get(key) ?? this.#add({ key, ...emptyEntry(), ino, state: 'sealing' })
     Object.assign(entry, { spool, size })
-    if (entry.state !== 'open' && entry.state !== 'dirty') return
-    entry.state = 'sealing'
-    entry.onSealing?.()
+    if (entry.state === 'open' || entry.state === 'dirty') {
+      entry.state = 'sealing'
+      entry.onSealing?.()
+    }
+    return entry
   }
 
   remove(key: string): void {
@@ -86,10 +90,17 @@ export class HandleTable {
     this.#changed()
   }
 
-  /** Resolves when nothing of what is sealing now is so any more; failed ones count as settled. */
+  /** Nothing that failed: the disk is full. */
+  noRoom(entry: HandleEntry, reason: string): void {
+    entry.waitsForRoom = true
+    entry.lastError = reason
+    this.#changed()
+  }
+
+  /** Resolves when nothing of what is sealing now is so any more; what failed or waits for room counts as settled. */
   async settled(): Promise<void> {
     const keys = new Set(this.all().map((entry) => entry.key))
-    const busy = () => this.all().some((entry) => keys.has(entry.key) && entry.state === 'sealing')
+    const busy = () => this.all().some((entry) => keys.has(entry.key) && isBusy(entry))
     while (busy()) await this.changed()
   }
 
@@ -97,6 +108,7 @@ export class HandleTable {
   changed(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
+        this.#waiting.delete(wake)
         signal?.removeEventListener('abort', wake)
         resolve()
       }
@@ -118,10 +130,10 @@ export class HandleTable {
   }
 
   #changed(): void {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    for (const wake of waiting) wake()
+    for (const wake of [...this.#waiting]) wake()
   }
 }
+
+const isBusy = ({ state, waitsForRoom }: HandleEntry) => state === 'sealing' && !waitsForRoom
 
 const emptyEntry = () => ({ handle: 0, ino: 0, size: 0, state: 'open' as HandleState, failures: 0, progress: 0 })

@@ -71,16 +71,29 @@ async function mount(resources: VolumeResources, mountPoint: string, init: OpenV
 
 /**
  * Before the actors are stopped: the mount goes, so that nobody writes any more (one in use vanishes from the tree at once
- * and ends with its last file), then everything is committed while all threads still run. Never rejects: what cannot be
- * written now (a disk that is full) is in the journal, and folded when the volume is opened again; it is reported.
+ * and ends with its last file), and what was acknowledged is committed while all threads still run. Large contents that are
+ * still to be hashed are not waited for: they are on disk, and go on when the volume is opened again. Never rejects: what
+ * cannot be written now (a disk that is full) is in the journal, and folded then; it is reported.
  */
-export async function leaveVolume({ volume, resources }: OpenedVolumeParts): Promise<void> {
+export async function leaveVolume({ resources }: Pick<OpenedVolumeParts, 'resources'>): Promise<void> {
+  // Before as well: the kernel drops what it has not told of closed files yet when it unmounts.
+  await commitAll(resources)
   try {
-    // Before as well: the kernel drops what it has not told of closed files yet when it unmounts.
-    await volume.flush()
     await resources.mountPoint?.unmount()
-    await volume.flush()
   } catch (error) {
-    resources.report(`Not everything could be put in order: ${(error as Error).message}`)
+    resources.report(`${resources.mountPoint?.mountPoint} could not be unmounted: ${(error as Error).message}`)
+  }
+  await commitAll(resources)
+}
+
+async function commitAll({ mountPoint, engine, committer, report }: VolumeResources): Promise<void> {
+  // Never started, or not any more: what there is is in the journal.
+  if (!engine.link.attached || !committer.link.attached) return
+  try {
+    await mountPoint?.served()
+    await engine.flush()
+    await committer.flush()
+  } catch (error) {
+    report(`Not everything could be committed, the next start does it: ${(error as Error).message}`)
   }
 }

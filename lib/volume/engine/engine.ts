@@ -8,6 +8,7 @@ import type { Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import { Applier } from './apply.js'
 import { AttributeChanges } from './attributes.js'
+import { Complaints } from './complaints.js'
 import { Contents } from './contents.js'
 import { Directories } from './directories.js'
 import { FileData } from './file-data.js'
@@ -77,7 +78,7 @@ export class Engine {
   readonly #data: FileData
   readonly #transaction: Transaction
   readonly #clock: WallClock
-  #lastErrors = 0
+  readonly #complaints: Complaints
   /** Not before the journal is this long. */
   #rotateAt: Lsn = 0
 
@@ -109,6 +110,7 @@ export class Engine {
     this.#transaction = transaction
     this.#clock = clock
     this.reads = new TreeReads({ state })
+    this.#complaints = new Complaints({ report, monotonic: () => clock.monotonic() })
     this.applier = new Applier({ state, durable, identity, heads, contents, transaction, journal, clock, data, report })
     this.fileSystem = new VolumeFileSystem({
       ...{ directory: init.directory, state, namespace, files, attributes, contents, open, transaction, clock },
@@ -116,13 +118,23 @@ export class Engine {
       directories: new Directories({ state }),
       sync: (inode) => this.#sync(inode),
       tidy: () => this.tidy(),
-      onError: (error) => this.#onError(error),
+      onError: (error, ino) => this.#onError(error, ino),
     })
   }
 
-  #onError(error: unknown): void {
-    // A full disk fails every operation: the first few are enough to know.
-    if (this.#lastErrors++ < 100) this.#c.report?.(`An operation failed: ${(error as Error)?.stack ?? error}`)
+  /** `ino`: of the file that it was about. */
+  #onError(error: unknown, ino?: number): void {
+    this.#complaints.failed(error, ino === undefined ? undefined : this.#pathOf(ino))
+  }
+
+  #pathOf(ino: number): string {
+    try {
+      const names = this.reads.path(ino)
+      if (names) return names.map((name) => Buffer.from(name).toString()).join('/')
+    } catch {
+      // What failed the operation fails this as well.
+    }
+    return `inode ${ino}`
   }
 
   #sync(inode: Inode | undefined): number | typeof PENDING {

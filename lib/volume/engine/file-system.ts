@@ -51,8 +51,8 @@ export interface FileSystemComponents {
   sync: (inode: Inode | undefined) => Errno | typeof PENDING
   /** Now and then between operations: memory, journal, backlog. */
   tidy: () => void
-  /** An exception that became an errno. */
-  onError: (error: unknown) => void
+  /** An exception that became an errno; of which file, where that is known. */
+  onError: (error: unknown, ino?: number) => void
 }
 
 export class VolumeFileSystem implements FileSystem {
@@ -65,9 +65,9 @@ export class VolumeFileSystem implements FileSystem {
     this.#state = components.state
   }
 
-  #failed(error: unknown): Errno {
+  #failed(error: unknown, ino?: number): Errno {
     this.#c.transaction.rollback()
-    this.#c.onError(error)
+    this.#c.onError(error, ino)
     return errnoOf(error)
   }
 
@@ -215,7 +215,7 @@ export class VolumeFileSystem implements FileSystem {
       const inode = this.#c.files.inodeOf(ino, handle)
       return typeof inode === 'number' ? inode : this.#c.files.read(inode, offset, into)
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, ino)
     }
   }
 
@@ -225,7 +225,7 @@ export class VolumeFileSystem implements FileSystem {
       const inode = this.#c.files.inodeOf(ino, handle)
       return typeof inode === 'number' ? inode : this.#c.files.write(caller, inode, offset, data, killSetIds)
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, ino)
     }
   }
 
