@@ -144,7 +144,11 @@ export class Reviser {
   commit(input: RevisionInput, head: HeadRevision | undefined): RId | undefined {
     const { document, row } = input
     const attributes: Attributes = { mode: row.mode, uid: row.uid, gid: row.gid, rdev: row.rdev, xattrs: row.xattrs }
-    const parents = uniqueParents(head ? [head.rid, ...input.parents] : input.parents)
+    const parents = uniqueParents(
+      head
+        ? [head.rid, ...input.parents.filter((parent) => !this.#addsNothing(parent, input, attributes))]
+        : input.parents,
+    )
     if (head && !input.force && parents.length === 1 && says(head.revision, input, attributes)) {
       if (input.ino) this.#view.setDocumentIno(document, input.ino)
       return undefined
@@ -171,6 +175,15 @@ export class Reviser {
     this.#view.setHead(document, rid, (input.flags & FLAG_CONFLICT) !== 0, input.ino)
     if (!head) this.onFirstHead(document)
     return rid
+  }
+
+  /**
+   * A temporary that was renamed over the file, and had been made a version before that: nothing is behind it, and it says what
+   * this version says.
+   */
+  #addsNothing(parent: RId, input: RevisionInput, attributes: Attributes): boolean {
+    const revision = this.revision(parent)
+    return revision.parents.length === 0 && says(revision, input, attributes)
   }
 }
 

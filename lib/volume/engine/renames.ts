@@ -11,6 +11,14 @@ import { NameChanges, type Place } from './name-changes.js'
 const RENAME_NOREPLACE = 1
 const RENAME_EXCHANGE = 2
 
+/**
+ * Whether `name` is made from `target`, as temporaries are (`letter.txt.tmp` → `letter.txt`), while backups are made the other way
+ * (`letter.txt` → `letter.txt~`): only after a backup is a new file of the old name the same document.
+ */
+function isTemporaryOf(name: Buffer, target: Buffer): boolean {
+  return name.length > target.length && name.includes(target)
+}
+
 export class Renames extends NameChanges {
   rename(parentIno: number, name: Buffer, newParentIno: number, newName: Buffer, flags: number): Errno {
     if (newName.length > NAME_MAX) return ENAMETOOLONG
@@ -41,7 +49,7 @@ export class Renames extends NameChanges {
     const entry = { ino: from.inode.ino, type: from.entry.type, stamp: clock.stamp() }
     transaction.link(state.folders.of(newParent.ino), keyOf(newName), newName, entry)
     transaction.commit()
-    this.c.identity.left(from.parent.ino, from.key, from.inode, clock.span)
+    if (!isTemporaryOf(from.name, newName)) this.c.identity.left(from.parent.ino, from.key, from.inode, clock.span)
     return 0
   }
 
@@ -80,7 +88,7 @@ export class Renames extends NameChanges {
       identity.place(from.inode.document, from.inode.ino, lsn)
       identity.place(to.inode.document, to.inode.gone ? 0 : to.inode.ino, lsn)
       // The name it had before: whoever is created there goes on with the document that was there.
-      identity.left(from.parent.ino, from.key, to.inode, clock.span)
+      if (!isTemporaryOf(from.name, to.name)) identity.left(from.parent.ino, from.key, to.inode, clock.span)
     } else identity.left(from.parent.ino, from.key, from.inode, clock.span)
     return 0
   }
