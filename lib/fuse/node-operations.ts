@@ -11,7 +11,8 @@ export abstract class NodeOperations extends Serving {
   protected lookup(node: number): void {
     const name = this.name(0)
     const found = name ? this.fs.lookup(this.caller, node, name) : ENAMETOOLONG
-    if (found !== ENOENT || !(this.options.negativeTimeout > 0)) return this.entry(found)
+    const remembered = this.options.negativeTimeout > 0 && node < this.options.volatileFrom
+    if (found !== ENOENT || !remembered) return this.entry(found)
     const { sec, nsec } = split(this.options.negativeTimeout)
     putNoEntry(this.out, OUT, sec, nsec)
     this.reply.content(ENTRY_OUT)

@@ -8,6 +8,10 @@ export interface ServeOptions {
   attributeTimeout: number
   /** Seconds for which it may remember that a name does not exist; 0: not at all. */
   negativeTimeout: number
+  /** Inodes with this number or a larger one change without notice: what is told of them is believed for `volatileTimeout` only. */
+  volatileFrom: number
+  /** Seconds. Names that are missing in such a directory are not remembered at all. */
+  volatileTimeout: number
   /** The file system wants FLUSH at every close(2). Without it, closing sends RELEASE only. */
   wantsFlush: boolean
   /** `open` handles O_TRUNC itself: one request less for each file that is written over. */
@@ -35,6 +39,8 @@ export const SERVE_DEFAULTS: ServeOptions = {
   entryTimeout: 3600,
   attributeTimeout: 3600,
   negativeTimeout: 3600,
+  volatileFrom: Number.POSITIVE_INFINITY,
+  volatileTimeout: 1,
   wantsFlush: false,
   atomicTruncate: false,
   directWrites: true,

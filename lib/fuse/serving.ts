@@ -22,6 +22,7 @@ export abstract class Serving {
   protected readonly header: Uint32Array
   protected readonly caller: Caller = { uid: 0, gid: 0, pid: 0 }
   protected readonly valid: Validity
+  private readonly brief: Validity
   protected readonly backings: Passthrough
   protected passes: boolean
   /** Bytes after the header. */
@@ -44,27 +45,26 @@ export abstract class Serving {
     )
     this.backings = new Passthrough(fd)
     this.passes = ((memory.negotiated?.flags2 ?? 0) & Init2.PASSTHROUGH) !== 0
-    const entry = split(options.entryTimeout)
-    const attr = split(options.attributeTimeout)
-    this.valid = {
-      entrySec: entry.sec,
-      entryNsec: entry.nsec,
-      attrSec: attr.sec,
-      attrNsec: attr.nsec,
-      blockSize: options.blockSize,
-    }
+    const { entryTimeout, attributeTimeout, volatileTimeout, blockSize } = options
+    this.valid = validity(entryTimeout, attributeTimeout, blockSize)
+    this.brief = validity(volatileTimeout, volatileTimeout, blockSize)
+  }
+
+  /** How long what is told of an inode may be believed. */
+  private validOf(ino: number): Validity {
+    return ino >= this.options.volatileFrom ? this.brief : this.valid
   }
 
   protected entry(found: Attributes | Errno): void {
     if (typeof found === 'number') return this.reply.error(failure(found))
     const ino = found.ino
-    putEntry(this.out, OUT, found, this.valid)
+    putEntry(this.out, OUT, found, this.validOf(ino))
     if (!this.reply.content(ENTRY_OUT)) this.fs.forget(ino, 1)
   }
 
   protected attributes(found: Attributes | Errno): void {
     if (typeof found === 'number') return this.reply.error(failure(found))
-    putAttrOut(this.out, OUT, found, this.valid)
+    putAttrOut(this.out, OUT, found, this.validOf(found.ino))
     this.reply.content(ATTR_OUT)
   }
 
@@ -110,6 +110,12 @@ export abstract class Serving {
 /** A result that should have been an object: 0 or above is the file system's mistake. */
 export function failure(errno: number): number {
   return errno < 0 ? errno : EBADF
+}
+
+function validity(entryTimeout: number, attributeTimeout: number, blockSize: number): Validity {
+  const entry = split(entryTimeout)
+  const attr = split(attributeTimeout)
+  return { entrySec: entry.sec, entryNsec: entry.nsec, attrSec: attr.sec, attrNsec: attr.nsec, blockSize }
 }
 
 export function split(seconds: number): { sec: number; nsec: number } {

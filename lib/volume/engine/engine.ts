@@ -6,6 +6,8 @@ import type { FileSystem } from '../../fuse/file-system.js'
 import { PENDING } from '../../fuse/file-system.js'
 import type { Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
+import { DeviceNames } from '../history/devices.js'
+import type { History } from '../history/history.js'
 import { Applier } from './apply.js'
 import { AttributeChanges } from './attributes.js'
 import { Complaints } from './complaints.js'
@@ -23,6 +25,7 @@ import type { EngineStatus, OpenHandle } from './messages.js'
 import { Namespace } from './namespace.js'
 import { OpenFiles } from './open-files.js'
 import { PackFiles } from './pack-files.js'
+import { withHistory } from './past.js'
 import type { DurableState, Journal, Progress } from './ports.js'
 import { Renames } from './renames.js'
 import { type ResumeInit, resume } from './resume.js'
@@ -63,13 +66,21 @@ export interface EngineInit extends LiveStateInit {
   directory: string
   generation?: number
   cacheBytes?: number
+  /** Nodes of history known at the same time. */
+  nodesMax?: number
 }
 
 export class Engine {
+  /** For the driver: the live tree with history in it. */
   readonly fileSystem: FileSystem
+  /** The live tree alone. */
+  readonly live: FileSystem
+  readonly history: History
   readonly applier: Applier
   readonly reads: TreeReads
   readonly state: LiveState
+  /** What devices are called in names of versions. */
+  readonly devices = new DeviceNames()
   readonly #c: EngineComponents
   readonly #open: OpenFiles
   readonly #spools: SpoolFiles
@@ -112,7 +123,7 @@ export class Engine {
     this.reads = new TreeReads({ state })
     this.#complaints = new Complaints({ report, monotonic: () => clock.monotonic() })
     this.applier = new Applier({ state, durable, identity, heads, contents, transaction, journal, clock, data, report })
-    this.fileSystem = new VolumeFileSystem({
+    this.live = new VolumeFileSystem({
       ...{ directory: init.directory, state, namespace, files, attributes, contents, open, transaction, clock },
       renames: new Renames(names),
       directories: new Directories({ state }),
@@ -120,6 +131,11 @@ export class Engine {
       tidy: () => this.tidy(),
       onError: (error, ino) => this.#onError(error, ino),
     })
+    const onError = (error: unknown) => this.#onError(error)
+    const past = { live: this.live, state, durable, finder, contents, devices: this.devices, onError }
+    const { fileSystem, history } = withHistory(past, init)
+    this.fileSystem = fileSystem
+    this.history = history
   }
 
   /** `ino`: of the file that it was about. */
@@ -208,7 +224,7 @@ export class Engine {
   spoolCommitted(id: number, content: Content): void {
     this.state.refresh()
     const spool = this.#spools.peek(id)
-    if (!spool) return this.#goneUnknown(id)
+    if (!spool) return this.#goneUnknown(id, content)
     spool.state = 'committed'
     spool.content = content
     const inode = this.state.peek(spool.ino)
@@ -216,9 +232,12 @@ export class Engine {
     this.#dropIfUnused(spool)
   }
 
-  /** A spool that this thread never used: nothing here refers to it. */
-  #goneUnknown(id: number): void {
-    if (!this.#c.durable.spool(id)) return
+  /** A spool that this thread never used: nothing here refers to it but an inode that was looked at and not read. */
+  #goneUnknown(id: number, content: Content): void {
+    const row = this.#c.durable.spool(id)
+    if (!row) return
+    const inode = this.state.peek(row.ino)
+    if (inode?.content.kind === 'spool' && inode.content.spool === id) inode.content = { kind: 'committed', content }
     this.#transaction.record(() => this.#c.journal.spoolGone(id))
     this.#transaction.commit({ defer: true })
   }

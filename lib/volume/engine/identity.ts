@@ -11,6 +11,7 @@ import type { LiveState } from './live-state.js'
 import { S_IFDIR, S_IFMT } from './modes.js'
 import type { DurableState } from './ports.js'
 import type { Transaction } from './transaction.js'
+import type { WallClock } from './wall-clock.js'
 
 /** How long a name that was left is waited for. Milliseconds. */
 const WAIT = 5000
@@ -72,27 +73,30 @@ export class Identity {
 
   /**
    * The document that a file of this type created at this name goes on with, if any. If another inode still carries it (a
-   * backup, or removed but open), that one gets a new document, in the transaction.
+   * backup, or removed but open), that one gets a new document, in the transaction. `clock` was read.
    */
-  take(transaction: Transaction, folder: number, key: string, type: number, now: number): Birth | undefined {
+  take(transaction: Transaction, folder: number, key: string, type: number, clock: WallClock): Birth | undefined {
     if (this.#left.size === 0) return undefined
     const name = `${folder}/${key}`
     const left = this.#left.get(name)
     if (left === undefined) return undefined
     this.#left.delete(name)
-    if (now - left.at > WAIT || left.type !== type) return undefined
+    if (clock.span - left.at > WAIT || left.type !== type) return undefined
     const place = this.placeOf(left.document)
     if (place !== 0 && place !== left.ino) return undefined
     const holder = this.#state.inode(left.ino)
     if (holder && sameDocument(holder.document, left.document)) {
-      if (!holder.gone) this.#renew(transaction, holder)
+      if (!holder.gone) this.#renew(transaction, holder, clock)
     }
     return left
   }
 
-  #renew(transaction: Transaction, holder: Inode): void {
+  #renew(transaction: Transaction, holder: Inode, now: { sec: number; nsec: number }): void {
     transaction.touch(holder)
     holder.document = this.newDocument()
+    // A document is told from others that join its history by its creation.
+    holder.createdSec = now.sec
+    holder.createdNsec = now.nsec
     if (holder.nlink > 0 && holder.working === undefined) transaction.close(holder)
   }
 

@@ -3,7 +3,7 @@
 
 import { hex } from '../../model/bytes.js'
 import { leaves } from '../../model/content-tree.js'
-import type { ChunkId, Content } from '../../model/types.js'
+import type { ChunkId, ChunkSource, Content } from '../../model/types.js'
 import { ChunkMissingError } from '../../store/errors.js'
 import type { PackFiles } from './pack-files.js'
 import type { DurableState } from './ports.js'
@@ -20,7 +20,7 @@ export interface Piece {
 const BLOCK = 1 << 20
 /** Blocks remembered per inode. */
 const BLOCKS_MAX = 256
-/** List chunks remembered, of all contents: up to 41 KiB each. */
+/** Chunks remembered that were read as a whole: lists of all contents, up to 41 KiB each, and chunks of folders. */
 const LISTS_MAX = 64
 
 export class LeafCache {
@@ -45,6 +45,8 @@ export class ChunkFinder {
   readonly #durable: DurableState
   readonly #packs: PackFiles
   readonly #lists = new Map<string, Uint8Array>()
+  /** Chunks that are read as a whole and often again: lists, and those of folders. */
+  readonly source: ChunkSource = (id) => this.#list(id)
 
   constructor(components: { durable: DurableState; packs: PackFiles }) {
     this.#durable = components.durable

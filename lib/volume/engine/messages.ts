@@ -7,6 +7,7 @@ import type { KernelSession } from '../../fuse/session.js'
 import type { Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
+import type { NamedDevice } from '../history/devices.js'
 
 /** What a volume thread begins with. */
 export interface EngineData {
@@ -21,6 +22,8 @@ export interface EngineData {
   /** How many threads served this mount before: handle numbers do not repeat. */
   generation?: number
   options?: Partial<ServeOptions>
+  /** What devices are called in names of versions. */
+  devices?: NamedDevice[]
   /** Size at which the journal goes on in a new segment; default 64 MiB. */
   rotateAt?: number
 }
@@ -39,6 +42,8 @@ export interface EngineRequests {
   flush: { request: Record<never, never>; answer: Lsn }
   /** An operation of the file system, for drivers that call it from elsewhere (async-file-system.ts). */
   call: { request: { method: string; args: unknown[] }; answer: unknown }
+  /** What devices are called from now on. */
+  devices: { request: { devices: NamedDevice[] }; answer: undefined }
   status: { request: Record<never, never>; answer: EngineStatus }
   /** A mount to serve from now on, in a thread that serves none. */
   mount: { request: { session: KernelSession; options?: Partial<ServeOptions> }; answer: undefined }

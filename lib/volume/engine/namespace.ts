@@ -45,7 +45,7 @@ export class Namespace extends NameChanges {
     const isFolder = (mode & S_IFMT) === S_IFDIR
     if (isFolder && parent.nlink >= LINK_MAX) return EMLINK
     clock.read()
-    const birth = isFolder ? undefined : identity.take(transaction, parentIno, key, mode & S_IFMT, clock.span)
+    const birth = isFolder ? undefined : identity.take(transaction, parentIno, key, mode & S_IFMT, clock)
     const inode = this.#newInode(caller, parent, mode, rdev, content)
     if (birth) {
       inode.document = birth.document

@@ -11,6 +11,8 @@ export interface DurableState {
   /** Bytewise order of names. */
   entries(folder: number, after?: Uint8Array, limit?: number): { name: Uint8Array; entry: EntryRecord }[]
   document(document: DId): DocumentRecord | undefined
+  /** Canonical bytes of a revision. */
+  revision(rid: RId): Uint8Array | undefined
   spool(id: number): SpoolRecord | undefined
   spools(): { id: number; spool: SpoolRecord }[]
   chunk(id: ChunkId): { pack: number; offset: number; length: number } | undefined

@@ -4,12 +4,14 @@
 
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { toAsync } from '../../fuse/async-file-system.js'
+import type { Attributes } from '../../fuse/file-system.js'
 import { KernelLoop } from '../../fuse/kernel-loop.js'
 import type { ServeOptions } from '../../fuse/options.js'
 import type { KernelSession } from '../../fuse/session.js'
 import { JournalWriter } from '../../store/journal.js'
 import { VolumeLayout } from '../../store/layout.js'
 import { StoreReader } from '../../store/tables.js'
+import { HISTORY_BASE, HistoryNode } from '../history/nodes.js'
 import { Engine, MOMENT } from './engine.js'
 import { ErrnoError } from './errno.js'
 import { Inode } from './inode.js'
@@ -62,6 +64,7 @@ class VolumeThread {
       },
       { directory: data.directory, generation: data.generation },
     )
+    this.#engine.devices.set(data.devices ?? [])
     this.#engine.resume({ journal: layout.journal, from: this.#reader.meta('replayFrom'), end: data.end })
     this.#options = data.options ?? {}
     port.on('message', (message: EngineEnvelope | Leave) => this.#receive(message))
@@ -124,7 +127,10 @@ class VolumeThread {
       onDoorbell: () => this.#drain(),
       onError: (error: Error) => this.#emit({ type: 'report', text: `Mount: ${error.message}` }),
     }
-    const loop = new KernelLoop(session, this.#engine.fileSystem, owner, { atomicTruncate: true, ...options })
+    const loop = new KernelLoop(session, this.#engine.fileSystem, owner, {
+      ...{ atomicTruncate: true, volatileFrom: HISTORY_BASE },
+      ...options,
+    })
     this.#loop = loop
     this.#ended = loop.run().then((end) => {
       if (this.#loop === loop) this.#loop = undefined
@@ -191,6 +197,8 @@ class VolumeThread {
         return engine.spoolCommitted(request.spool, request.content)
       case 'flush':
         return engine.flush()
+      case 'devices':
+        return engine.devices.set(request.devices)
       case 'status':
         return engine.status()
       case 'mount':
@@ -239,14 +247,14 @@ function asBuffer(value: unknown): unknown {
 
 /** Inodes as what the driver reads of them; everything else may be posted as it is. */
 function plain(value: unknown): unknown {
-  if (value instanceof Inode) return attributesOf(value)
+  if (value instanceof Inode || value instanceof HistoryNode) return attributesOf(value)
   if (Array.isArray(value)) return value.map(plain)
   if (value && typeof value === 'object' && 'attributes' in value)
     return { ...value, attributes: plain(value.attributes) }
   return value
 }
 
-function attributesOf(inode: Inode) {
+function attributesOf(inode: Attributes) {
   const { ino, mode, nlink, uid, gid, rdev, size, blocks } = inode
   const { atimeSec, atimeNsec, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = inode
   return {

@@ -148,6 +148,15 @@ describe('engine: working copies over every kind of content', () => {
     assert.deepEqual(readdirSync(volume.layout.spools), [])
   })
 
+  it('is found in packs by an inode that was only looked at while it was in a spool', () => {
+    sh.write('looked at', Buffer.alloc(400_000, 'x'))
+    volume.crash()
+    assert.equal(sh.stat('looked at').size, 400_000)
+    volume.seal()
+    volume.fold()
+    assert.equal(sh.read('looked at').length, 400_000)
+  })
+
   it('is as it was after a crash with handles open', () => {
     const want = new Map<string, Buffer>()
     for (const base of Object.keys(BASES) as Base[]) {
