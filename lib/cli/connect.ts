@@ -30,10 +30,13 @@ export function action<A extends unknown[]>(run: (...args: A) => Promise<void>):
 /** Absolute path as bytes; links in the folders above are followed, the last name is taken as it is. */
 export function absolute(file: string): Uint8Array {
   const full = path.resolve(file)
-  try {
-    return Buffer.from(path.join(realpathSync(path.dirname(full)), path.basename(full)))
-  } catch {
-    return Buffer.from(full)
+  // Of what was deleted, folders above may be gone as well.
+  for (let above = path.dirname(full); ; above = path.dirname(above)) {
+    try {
+      return Buffer.from(path.join(realpathSync(above), path.relative(above, full)))
+    } catch {
+      if (above === path.dirname(above)) return Buffer.from(full)
+    }
   }
 }
 

@@ -17,7 +17,7 @@ import { listenerSpec } from '../api/listener-actor.js'
 import { consoleSpec } from '../console/console-actor.js'
 import type { DriverName } from '../fuse/driver.js'
 import { hex } from '../model/bytes.js'
-import { connectionSpecs, discoverySpec, followTrust, Peers } from '../peers/index.js'
+import { connectionSpecs, deviceKeyOf, discoverySpec, followTrust, Peers } from '../peers/index.js'
 import { type ManagerArgs, type ManagerMessage, manager } from '../sync/manager.js'
 import type { Session } from '../sync/session.js'
 import { readConfig, writeConfig } from './config.js'
@@ -79,6 +79,10 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
     {
       author: peers.key.publicKey,
       report: (text) => log.info(text),
+      devices: () => [
+        { author: peers.key.publicKey, name: peers.name },
+        ...peers.trust.list().map(({ id, name }) => ({ author: deviceKeyOf(id), name })),
+      ],
       supervise: volumeSupervisor,
       async start(volume) {
         const supervisor = system.whereis<SupervisorMessage>(VOLUMES)
@@ -111,7 +115,9 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
     share()
     services.tell({ kind: 'volumes' })
   }
+  const renamed = () => volumes.nameDevices()
   peers.trust.on('paired', share).on('revoked', share)
+  peers.trust.on('paired', renamed).on('changed', renamed)
   const linksChanged = () => {
     tellManager({ type: 'changed' })
     services.tell({ kind: 'peers' })

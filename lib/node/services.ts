@@ -23,7 +23,7 @@ import { deviceIdOf, type Peers } from '../peers/index.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers, stateOf, type WorkerView } from '../sync/worker.js'
 import type { Head, Volume } from '../volume/contract.js'
-import { findVersion, history, versionInfos } from './versions.js'
+import { findVersion, history, versionInfos, wasAt } from './versions.js'
 import type { OpenVolume, VolumeList } from './volume-list.js'
 
 export const VERSION = '0.1.0'
@@ -84,7 +84,7 @@ export class Services implements NodeServices {
 
   async log(path: Uint8Array, limit: number): Promise<VersionInfo[]> {
     const { volume, head } = await this.#document(path)
-    return versionInfos(history(volume, head.head, limit), head.head, this.#deviceName)
+    return versionInfos(history(volume, head.head, limit), head.ino > 0 ? head.head : undefined, this.#deviceName)
   }
 
   async cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void> {
@@ -99,12 +99,16 @@ export class Services implements NodeServices {
   }
 
   async restore(path: Uint8Array, version: string): Promise<VersionInfo> {
-    const { volume, head, ino } = await this.#document(path)
+    const { volume, head, ino, names } = await this.#document(path)
     const { rid, revision } = findVersion(volume, head.head, version)
     if (revision.type === TYPE_FOLDER)
       throw new ServiceError('IS_A_FOLDER', 'Folders cannot be restored as a whole yet; restore the files in it.')
-    await volume.restore(ino, rid)
-    return this.#current(volume, head.document)
+    if (ino > 0) {
+      await volume.restore(ino, rid)
+      return this.#current(volume, head.document)
+    }
+    await volume.revive(names, head.document, rid)
+    return this.#current(volume, (await volume.walk(names)).document)
   }
 
   async conflicts(): Promise<ConflictInfo[]> {
@@ -278,16 +282,16 @@ export class Services implements NodeServices {
     throw new ServiceError('NO_SUCH_DEVICE', `No paired device is called '${peer}'; \`peerdrive status\` lists them.`)
   }
 
-  /** What lives at this path, once everything acknowledged is committed. */
-  async #document(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number }> {
+  /** What lives at this path, once everything acknowledged is committed; if nothing does (`ino` 0), what was there last. */
+  async #document(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number; names: Uint8Array[] }> {
     const { volume, names } = this.#parts.volumes.locate(path)
     // On a full disk the versions that there are can be seen nevertheless.
     const failure = await volume.flush().then(noError, noSpace)
-    const { ino, document } = await volume.walk(names)
+    const { ino, document } = await volume.walk(names).catch((error) => wasAt(volume, names, error))
     const head = volume.head(document)
     if (!head && failure) throw failure
     if (!head) throw new ServiceError('NO_VERSION_YET', 'It has no version yet: it is still being written or hashed.')
-    return { volume, head, ino }
+    return { volume, head, ino, names }
   }
 
   async #current(volume: Volume, document: Uint8Array): Promise<VersionInfo> {

@@ -7,6 +7,8 @@ import { clockTime } from '../model/clock.js'
 import { logOf } from '../model/history.js'
 import { FLAG_CONFLICT, PART_CONTENT, PART_ENTRIES, type Revision, type RId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
+import { PathError } from '../volume/errors.js'
+import { lastAt } from '../volume/history/gone.js'
 
 /** Hex digits of a version's short form, unless more are needed to tell two apart. */
 const SHORT = 8
@@ -24,7 +26,8 @@ export function history(volume: Volume, head: RId, limit: number): { rid: RId; r
 
 export function versionInfos(
   listed: { rid: RId; revision: Revision }[],
-  head: RId,
+  /** The current one; undefined: the document is deleted. */
+  head: RId | undefined,
   deviceName: (author: Uint8Array) => string,
 ): VersionInfo[] {
   const names = listed.map(({ rid }) => hex(rid).slice(2))
@@ -40,7 +43,7 @@ export function versionInfos(
     type: revision.type,
     mode: revision.attributes.mode,
     comment: revision.comment,
-    current: equal(rid, head),
+    current: head !== undefined && equal(rid, head),
     merge: revision.parents.length > 1,
     conflict: (revision.flags & FLAG_CONFLICT) !== 0,
   }))
@@ -59,4 +62,28 @@ export function findVersion(volume: Volume, head: RId, version: string): { rid: 
   if (found.length === 0)
     throw new ServiceError('NO_SUCH_VERSION', `There is no version ${version}; \`peerdrive log\` lists the versions.`)
   throw new ServiceError('AMBIGUOUS_VERSION', `${found.length} versions begin with ${version}: give more digits.`)
+}
+
+/**
+ * The document that these names from the root led to last, where `error` says that they lead nowhere now. Throws `error` if it says
+ * something else or they never did.
+ */
+export async function wasAt(
+  volume: Volume,
+  names: Uint8Array[],
+  error: unknown,
+): Promise<{ ino: 0; document: Uint8Array }> {
+  if (!(error instanceof PathError) || !['ENOENT', 'ENOTDIR'].includes(error.code)) throw error
+  const store = {
+    head: (document: Uint8Array) => volume.head(document)?.head,
+    encoded: (rid: Uint8Array) => volume.encoded(rid),
+    source: volume.source,
+  }
+  // From the deepest folder that is there up to the root: one on the way may be a new folder of an old name.
+  for (let depth = names.length - 1; depth >= 0; depth--) {
+    const folder = await volume.walk(names.slice(0, depth)).catch(() => undefined)
+    const document = folder && lastAt(store, folder.document, names.slice(depth))
+    if (document) return { ino: 0, document }
+  }
+  throw error
 }

@@ -12,6 +12,7 @@ import type { Offer } from '../sync/messages.js'
 import type { Volume } from '../volume/contract.js'
 import type { HandleEntry } from '../volume/handle-table.js'
 import { HasherPool } from '../volume/hashing/pool.js'
+import type { NamedDevice } from '../volume/history/devices.js'
 import { leaveVolume, type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
 import type { VolumeResources } from '../volume/resources.js'
 import { type NodeConfig, type VolumeEntry, writeConfig } from './config.js'
@@ -29,6 +30,8 @@ export interface VolumeListComponents {
   /** This device, 32 bytes. */
   author: Uint8Array
   report(text: string): void
+  /** This device and the paired ones, as versions name them. */
+  devices(): NamedDevice[]
   /** The supervisor of a volume, as data; and starting and stopping it in the running tree. */
   supervise(volume: VolumeResources): ChildSpec
   start(volume: VolumeResources): Promise<void>
@@ -148,12 +151,18 @@ export class VolumeList {
     await this.#hashers.close()
   }
 
+  /** Devices came, or have other names. */
+  nameDevices(): void {
+    for (const { parts } of this.#open) parts.resources.nameDevices(this.#parts.devices())
+  }
+
   async #openOne(entry: VolumeEntry): Promise<void> {
     const parts = await openVolume(
       { hashers: this.#hashers },
       {
         directory: entry.directory,
         author: this.#parts.author,
+        devices: this.#parts.devices(),
         mountPoint: entry.mountPoint,
         driver: this.#init.driver,
         onReport: (text) => this.#parts.report(`${entry.label}: ${text}`),

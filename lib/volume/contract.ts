@@ -113,6 +113,11 @@ export interface Volume {
   path(ino: number): Promise<Uint8Array[] | undefined>
   /** Makes `content` the new content of the file, as a new version on top of its history. */
   restore(ino: number, rid: RId): Promise<void>
+  /**
+   * Makes a file at a path where there is none, with the content of a version of `document`, and going on with that document if it
+   * is nowhere in the live tree. Missing folders on the way are made. Rejects with PathError (EEXIST, ENOTDIR …).
+   */
+  revive(names: Uint8Array[], document: DId, rid: RId): Promise<void>
   status(): VolumeStatus
   on<K extends keyof VolumeEvents>(event: K, listener: VolumeEvents[K]): () => void
 }

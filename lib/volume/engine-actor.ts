@@ -109,6 +109,7 @@ function beginning(volume: VolumeResources, end: Lsn): EngineData {
     end,
     progress: volume.progress,
     session: volume.engine.session,
+    devices: volume.devices,
     generation: volume.engine.generation++,
   }
 }
@@ -127,6 +128,8 @@ function ready(volume: VolumeResources, worker: Worker, end: Lsn): Promise<void>
             worker.postMessage({ id, request })
             if (volume.engine.session) ring(volume.engine.session)
           })
+          // They may have changed while it started.
+          volume.engine.nameDevices(volume.devices)
           resolve()
         } else onEvent(volume, message.event)
       } else if ('error' in message) link.fail(message.id, new PathError(message.error.code, message.error.message))

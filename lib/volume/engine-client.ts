@@ -2,11 +2,14 @@
 
 import type { AsyncFileSystem } from '../fuse/async-file-system.js'
 import { EIO } from '../fuse/errno.js'
+import type { Invalidation } from '../fuse/file-system.js'
 import type { KernelSession } from '../fuse/session.js'
 import type { Content } from '../model/types.js'
 import type { Lsn } from '../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from './contract.js'
 import type { ApplyAnswer, EngineRequest, EngineStatus, RestoreAnswer } from './engine/messages.js'
+import type { ReviveRequest } from './engine/revive.js'
+import type { NamedDevice } from './history/devices.js'
 import { ThreadLink } from './thread-link.js'
 
 /** What may be asked twice without harm, should the thread die in between. */
@@ -37,6 +40,11 @@ export class EngineClient {
     return this.link.request({ type: 'restore', ino, live })
   }
 
+  /** Rejects with PathError, and ThreadLostError if the thread dies meanwhile: it may be done or not. */
+  revive(request: ReviveRequest): Promise<Invalidation[]> {
+    return this.link.request({ type: 'revive', ...request })
+  }
+
   /** Rejects with PathError. */
   walk(names: Uint8Array[]): Promise<WalkResult> {
     return this.link.request({ type: 'walk', names }, AGAIN)
@@ -53,6 +61,14 @@ export class EngineClient {
 
   spoolCommitted(spool: number, content: Content): Promise<void> {
     return this.link.request({ type: 'spoolCommitted', spool, content }, AGAIN)
+  }
+
+  /** In names of versions. A thread that is not there yet is told when it starts. */
+  nameDevices(devices: NamedDevice[]): void {
+    if (!this.link.attached) return
+    this.link.request({ type: 'devices', devices }).catch(() => {
+      // The next thread is told when it starts.
+    })
   }
 
   status(): Promise<EngineStatus> {

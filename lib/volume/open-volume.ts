@@ -7,6 +7,7 @@ import type { DriverName } from '../fuse/driver.js'
 import type { AttachOptions } from '../fuse/mount.js'
 import { openVolume as takeVolume } from '../store/volume-store.js'
 import type { HasherPool } from './hashing/pool.js'
+import type { NamedDevice } from './history/devices.js'
 import { MountPoint } from './mount-point.js'
 import { VolumeResources } from './resources.js'
 import { OpenedVolume } from './volume.js'
@@ -19,6 +20,8 @@ export interface OpenVolumeInit {
   mountPoint?: string
   driver?: DriverName
   mountOptions?: AttachOptions
+  /** What devices are called in names of versions; later changes by `VolumeResources.nameDevices`. */
+  devices?: NamedDevice[]
   /** Hears of what recovery, scrub and mount have to say. */
   onReport?: (text: string) => void
 }
@@ -39,7 +42,8 @@ export async function openVolume(
   const taken = takeVolume(init.directory)
   let resources: VolumeResources
   try {
-    resources = new VolumeResources({ hashers }, { ...taken, author: init.author, onReport: init.onReport })
+    const { author, devices, onReport } = init
+    resources = new VolumeResources({ hashers }, { ...taken, author, devices, onReport })
   } catch (error) {
     taken.lock.free()
     throw error

@@ -13,6 +13,7 @@ import { EngineClient } from './engine-client.js'
 import { HandleTable } from './handle-table.js'
 import type { HasherPool } from './hashing/pool.js'
 import { HeadFeed } from './head-feed.js'
+import type { NamedDevice } from './history/devices.js'
 import type { MountPoint } from './mount-point.js'
 import { VolumeReads } from './volume-reads.js'
 
@@ -24,6 +25,8 @@ export interface ResourcesInit {
   lock: VolumeLock
   /** This device, 32 bytes. */
   author: Uint8Array
+  /** What devices are called in names of versions. */
+  devices?: NamedDevice[]
   /** Hears of every report, e.g. to log it. */
   onReport?: (text: string) => void
 }
@@ -45,6 +48,7 @@ export class VolumeResources {
   readonly heads: HeadFeed
   readonly hashers: HasherPool
   readonly reports: string[] = []
+  #devices: NamedDevice[]
   readonly #lock: VolumeLock
   readonly #onReport: (text: string) => void
   #engineLives = false
@@ -62,6 +66,7 @@ export class VolumeResources {
     this.layout = init.layout
     this.description = init.description
     this.author = init.author
+    this.#devices = init.devices ?? []
     this.#lock = init.lock
     this.#onReport = init.onReport ?? (() => {})
     this.hashers = hashers
@@ -82,6 +87,16 @@ export class VolumeResources {
   /** Name in the registry of one of the volume's actors. */
   name(part: string): string {
     return `volume/${this.key}/${part}`
+  }
+
+  /** What devices are called in names of versions. */
+  get devices(): NamedDevice[] {
+    return this.#devices
+  }
+
+  nameDevices(devices: NamedDevice[]): void {
+    this.#devices = devices
+    this.engine.nameDevices(devices)
   }
 
   report = (text: string): void => {

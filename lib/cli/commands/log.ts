@@ -24,6 +24,8 @@ export function register(program: Command): void {
             .filter(Boolean)
             .join(', '),
         ])
+        if (versions.length > 0 && !versions.some(({ current }) => current))
+          console.log(`${printable(file)} is deleted; \`peerdrive restore FILE@VERSION\` brings it back.`)
         console.log(table([['VERSION', 'MODIFIED', 'SIZE', 'DEVICE', ''], ...rows]))
       }),
     )

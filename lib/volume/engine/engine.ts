@@ -29,6 +29,7 @@ import { withHistory } from './past.js'
 import type { DurableState, Journal, Progress } from './ports.js'
 import { Renames } from './renames.js'
 import { type ResumeInit, resume } from './resume.js'
+import { Reviver } from './revive.js'
 import { type Spool, SpoolFiles } from './spools.js'
 import { Transaction } from './transaction.js'
 import { TreeReads } from './tree-reads.js'
@@ -77,6 +78,7 @@ export class Engine {
   readonly live: FileSystem
   readonly history: History
   readonly applier: Applier
+  readonly reviver: Reviver
   readonly reads: TreeReads
   readonly state: LiveState
   /** What devices are called in names of versions. */
@@ -113,6 +115,7 @@ export class Engine {
     const files = new FileOperations({ state, open, data, namespace, attributes, transaction, clock })
     const heads = new AppliedHeads({ state, durable })
     this.state = state
+    this.reviver = new Reviver({ state, namespace, identity, transaction, clock })
     this.#open = open
     this.#spools = spools
     this.#packs = packs

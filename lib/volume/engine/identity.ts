@@ -29,6 +29,8 @@ interface Left {
   at: number
 }
 
+type LeftInode = Pick<Inode, 'mode' | 'document' | 'ino' | 'createdSec' | 'createdNsec'>
+
 /** A document and its birth. */
 export interface Birth {
   document: DId
@@ -61,7 +63,7 @@ export class Identity {
   }
 
   /** A name does not name `inode` any more (renamed or removed): whoever is created there soon goes on with its document. */
-  left(folder: number, key: string, inode: Inode, now: number): void {
+  left(folder: number, key: string, inode: LeftInode, now: number): void {
     const type = inode.mode & S_IFMT
     if (type === S_IFDIR) return
     const { document, ino, createdSec, createdNsec } = inode

@@ -8,6 +8,7 @@ import type { Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
 import type { NamedDevice } from '../history/devices.js'
+import type { ReviveRequest } from './revive.js'
 
 /** What a volume thread begins with. */
 export interface EngineData {
@@ -32,6 +33,8 @@ export interface EngineRequests {
   apply: { request: ApplyRequest; answer: ApplyAnswer }
   /** Makes it the new content of a file, as a version; times are now. */
   restore: { request: { ino: number; live: LiveRevision }; answer: RestoreAnswer }
+  /** A file where there is none. Fails with `code` of an errno: EEXIST, ENOTDIR. */
+  revive: { request: ReviveRequest; answer: Invalidation[] }
   /** Names from the root. Fails with `code` of an errno. */
   walk: { request: { names: Uint8Array[] }; answer: WalkResult }
   list: { request: { ino: number }; answer: { name: Uint8Array; ino: number; type: number }[] }

@@ -11,6 +11,11 @@ import { Inode } from './inode.js'
 import { LINK_MAX, NAME_MAX, S_IFDIR, S_IFMT, S_ISGID, typeOf } from './modes.js'
 import { NameChanges } from './name-changes.js'
 
+function sizeOf(content: LiveContent): number {
+  if (content.kind === 'committed') return content.content.size
+  return content.kind === 'bytes' ? content.bytes.length : content.size
+}
+
 const NO_XATTRS: Inode['xattrs'] = []
 
 export class Namespace extends NameChanges {
@@ -95,7 +100,7 @@ export class Namespace extends NameChanges {
       gid: inherits ? parent.gid : caller.gid,
       rdev,
       nlink: isFolder ? 2 : 1,
-      size: content?.kind === 'bytes' ? content.bytes.length : 0,
+      size: content ? sizeOf(content) : 0,
       mtimeSec: sec,
       mtimeNsec: nsec,
       ctimeSec: sec,

@@ -187,6 +187,8 @@ class VolumeThread {
         if (!answer) throw new ErrnoError(-2, 'ENOENT', `There is no such file (inode ${request.ino})`)
         return answer
       }
+      case 'revive':
+        return engine.reviver.revive(request)
       case 'walk':
         return engine.reads.walk(request.names)
       case 'list':

@@ -467,6 +467,10 @@ export class MemoryVolume implements Volume {
     return Promise.reject(new Error('not in this volume'))
   }
 
+  revive(): Promise<never> {
+    return Promise.reject(new Error('not in this volume'))
+  }
+
   // Inside
 
   #check(): void {

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import path from 'node:path'
+import type { ActorNode } from '../../lib/actors/index.js'
+import { differences, manifest } from './manifest.js'
+import { eventually, hasFuse, NodeProcess, scratch, writeNoise, writeZoo } from './support.js'
+
+describe('History in the mount', function () {
+  this.timeout(120_000)
+  let directory: string
+  let node: NodeProcess
+  let mount: string
+
+  before(async function () {
+    if (!hasFuse) {
+      console.log('skipped: history in the mount needs /dev/fuse')
+      return this.skip()
+    }
+    directory = scratch()
+    node = new NodeProcess({ home: path.join(directory, 'node'), args: ['--no-discovery', '--name', 'laptop'] })
+    await node.start()
+    mount = node.mountPoint
+  })
+
+  after(async () => {
+    await node?.stop()
+    if (directory) fs.rmSync(directory, { recursive: true, force: true })
+  })
+
+  const at = (name: string) => path.join(mount, name)
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 })
+  const fails = (command: string, ...args: string[]) => {
+    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } })
+    assert.notEqual(status, 0, `${command} ${args.join(' ')}`)
+    return stderr
+  }
+  const lines = (text: string) => text.split('\n').filter((line) => line)
+  /** Everything so far is committed and sealed. Answers the time, as people write it, once it is over. */
+  const settled = async () => {
+    await node.with((api) => api.log(Buffer.from(mount), 1))
+    const time = new Date()
+    await eventually(() => assert.ok(Date.now() > time.getTime() + 1), 1000, 2)
+    return time.toISOString()
+  }
+
+  it('ls, cat, cp and diff work on versions', async () => {
+    fs.writeFileSync(at('letter.txt'), 'Dear reader\n')
+    await settled()
+    fs.writeFileSync(at('letter.txt'), 'Dear reader,\nI am well.\n')
+    fs.chmodSync(at('letter.txt'), 0o640)
+    await settled()
+    const versions = lines(run('ls', at('.versions/letter.txt')))
+    assert.equal(versions.length, 2)
+    for (const version of versions)
+      assert.match(version, /^\d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\.\d{3}Z(\+\d{5})? laptop\.txt$/)
+    const [first, second] = versions.map((version) => at(`.versions/letter.txt/${version}`))
+    assert.equal(run('cat', first), 'Dear reader\n')
+    run('diff', second, at('letter.txt'))
+    assert.match(spawnSync('diff', [first, at('letter.txt')], { encoding: 'utf8' }).stdout, /> I am well\./)
+    run('cp', '-a', first, at('copy of the first.txt'))
+    assert.equal(fs.readFileSync(at('copy of the first.txt'), 'utf8'), 'Dear reader\n')
+    const now = fs.statSync(at('letter.txt'))
+    const then = fs.statSync(second)
+    assert.deepEqual([then.mode & 0o777, then.mtimeMs, then.uid], [0o440, now.mtimeMs, now.uid])
+  })
+
+  it('a whole tree as it was: cp -a, diff -r, grep -r, rsync, find', async () => {
+    writeZoo(at('zoo'))
+    const time = await settled()
+    const before = path.join(directory, 'before')
+    run('cp', '-a', at('zoo'), before)
+    fs.rmSync(at('zoo/folder'), { recursive: true })
+    fs.writeFileSync(at('zoo/small'), 'other bytes')
+    fs.renameSync(at('zoo/medium'), at('zoo/page'))
+    fs.writeFileSync(at('zoo/new'), 'new')
+    await settled()
+    const past = at(`.peerdrive/at/${time}`)
+    run('diff', '-r', '--no-dereference', before, `${past}/zoo`)
+    const copy = path.join(directory, 'copy')
+    run('cp', '-a', `${past}/zoo`, copy)
+    const plain = (tree: string) =>
+      new Map([...manifest(tree)].map(([name, line]) => [name, line.replace(/^[0-7]+/, withoutWriting)]))
+    assert.deepEqual(differences(plain(before), plain(copy)), [])
+    assert.equal(lines(run('grep', '-rl', 'a few bytes', past)).length, 1)
+    assert.equal(run('rsync', '-rlcni', `${before}/`, `${past}/zoo/`), '')
+    assert.equal(
+      lines(run('find', past)).length,
+      lines(run('find', before)).length + lines(run('find', mount, '-maxdepth', '1', '!', '-name', 'zoo')).length,
+    )
+  })
+
+  it('large contents are read in place, by the same chunks', async () => {
+    writeNoise(at('large'), 8)
+    fs.copyFileSync(at('large'), path.join(directory, 'large'))
+    const time = await settled()
+    fs.writeFileSync(at('large'), 'small now')
+    await settled()
+    run('cmp', path.join(directory, 'large'), at(`.peerdrive/at/${time}/large`))
+    assert.equal(run('tail', '-c', '5', at(`.peerdrive/at/${time}/large`)).length > 0, true)
+  })
+
+  it('what was deleted is there, and can be copied back', async () => {
+    fs.mkdirSync(at('project'))
+    fs.writeFileSync(at('project/plan.md'), 'the plan')
+    await settled()
+    fs.rmSync(at('project'), { recursive: true })
+    await settled()
+    assert.ok(lines(run('ls', at('.versions'))).includes('project'))
+    const revisions = lines(run('ls', at('.versions/project'))).map((version) => at(`.versions/project/${version}`))
+    const full = revisions.find((revision) => fs.existsSync(path.join(revision, 'plan.md')))
+    assert.ok(full)
+    run('cp', '-r', full, at('project'))
+    assert.equal(fs.readFileSync(at('project/plan.md'), 'utf8'), 'the plan')
+  })
+
+  it('is in no listing: nothing walks into it by accident', async () => {
+    await settled()
+    assert.deepEqual(
+      lines(run('find', mount)).filter((line) => /\/\.(versions|peerdrive)/.test(line)),
+      [],
+    )
+    const copy = path.join(directory, 'everything')
+    run('rsync', '-a', `${mount}/`, copy)
+    assert.ok(!fs.existsSync(path.join(copy, '.versions')) && !fs.existsSync(path.join(copy, '.peerdrive')))
+    run('tar', 'cf', '/dev/null', '-C', mount, '.')
+    assert.equal(
+      fs.readdirSync(mount).some((name) => name === '.versions' || name === '.peerdrive'),
+      false,
+    )
+  })
+
+  it('is read-only, and keeps its names to itself', async () => {
+    const [version] = lines(run('ls', at('.versions/letter.txt')))
+    const file = at(`.versions/letter.txt/${version}`)
+    for (const [command, ...args] of [
+      ['touch', file],
+      ['touch', at('.versions/new')],
+      ['rm', file],
+      ['rm', '-r', at('.versions/letter.txt')],
+      ['mkdir', at('.peerdrive/at/2026-11-25/new')],
+      ['mv', at('letter.txt'), at('.versions/letter.txt/')],
+      ['mv', file, at('moved')],
+      ['cp', at('letter.txt'), file],
+      ['chmod', '600', file],
+      ['ln', file, at('linked')],
+      ['rmdir', at('.versions')],
+    ])
+      assert.match(fails(command, ...args), /Read-only file system/, [command, ...args].join(' '))
+    assert.throws(() => fs.mkdirSync(at('.versions')), { code: 'EEXIST' })
+    assert.throws(() => fs.writeFileSync(at('.versions'), ''), { code: 'EISDIR' })
+    assert.throws(() => fs.writeFileSync(at('.peerdrive'), '', { flag: 'wx' }), { code: 'EEXIST' })
+    fs.mkdirSync(at('d'))
+    assert.throws(() => fs.renameSync(at('d'), at('.versions')), { code: 'EPERM' })
+    assert.throws(() => fs.readdirSync(at('.peerdrive/at/yesterday')), { code: 'ENOENT' })
+  })
+
+  it('survives the death of the volume thread', async () => {
+    const [version] = lines(run('ls', at('.versions/letter.txt')))
+    const file = at(`.versions/letter.txt/${version}`)
+    const directoryBelow = at('.versions/letter.txt')
+    assert.equal(fs.readFileSync(file, 'utf8'), 'Dear reader\n')
+    const engine = pathsOf(await node.with((api) => api.actors())).find((actor) => actor.endsWith('/engine'))
+    assert.ok(engine)
+    await node.with((api) => api.kill(engine))
+    await eventually(() => assert.equal(fs.readFileSync(file, 'utf8'), 'Dear reader\n'))
+    assert.ok(fs.readdirSync(directoryBelow).includes(version))
+  })
+})
+
+const pathsOf = (node: ActorNode): string[] => [node.path, ...node.children.flatMap(pathsOf)]
+
+const withoutWriting = (mode: string) =>
+  mode.startsWith('12') ? mode : (Number.parseInt(mode, 8) & ~0o222).toString(8)
