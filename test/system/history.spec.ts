@@ -115,6 +115,40 @@ describe('History in the mount', function () {
     assert.equal(fs.readFileSync(at('project/plan.md'), 'utf8'), 'the plan')
   })
 
+  it('log, cat and restore find what was deleted, with the folders above it', () => {
+    const cli = (...args: string[]) =>
+      execFileSync(process.execPath, [path.resolve('dist/lib/cli/main.js'), ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, PEERDRIVE_HOME: path.join(directory, 'node') },
+      })
+    const log = (file: string) => JSON.parse(cli('log', '--json', file)) as { version: string; current: boolean }[]
+    fs.mkdirSync(at('deep/er'), { recursive: true })
+    const file = at('deep/er/note')
+    fs.writeFileSync(file, 'one', { mode: 0o600 })
+    fs.writeFileSync(file, 'two')
+    assert.equal(log(file).length, 2)
+    fs.rmSync(at('deep'), { recursive: true })
+    const versions = log(file)
+    assert.deepEqual(
+      versions.map(({ current }) => current),
+      [false, false],
+    )
+    assert.match(cli('log', file), /is deleted/)
+    assert.equal(cli('cat', `${file}@${versions[1].version}`), 'one')
+    // Asked for before, so that the kernel remembers that they are missing.
+    assert.equal(fs.existsSync(file), false)
+    cli('restore', `${file}@${versions[0].version}`)
+    assert.equal(fs.readFileSync(file, 'utf8'), 'two')
+    assert.equal(fs.statSync(file).mode & 0o777, 0o600)
+    assert.deepEqual(fs.readdirSync(at('deep')), ['er'])
+    const after = log(file)
+    assert.deepEqual(
+      after.map(({ current }) => current),
+      [true, false, false],
+    )
+    assert.match(fails(process.execPath, path.resolve('dist/lib/cli/main.js'), 'log', at('never was')), /peerdrive: /)
+  })
+
   it('is in no listing: nothing walks into it by accident', async () => {
     await settled()
     assert.deepEqual(
