@@ -143,6 +143,10 @@ export class VersionedFileSystem implements FileSystem {
     return this.#live.create(caller, parent, name, mode, flags)
   }
 
+  tmpfile(caller: Caller, parent: number, mode: number, flags: number): Created | Errno {
+    return parent >= HISTORY_BASE ? EROFS : this.#live.tmpfile(caller, parent, mode, flags)
+  }
+
   read(caller: Caller, ino: number, handle: number, offset: number, into: Buffer): number {
     if (ino >= HISTORY_BASE) return this.#run((history) => history.read(ino, offset, into))
     return this.#live.read(caller, ino, handle, offset, into)

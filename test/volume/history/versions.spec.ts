@@ -171,6 +171,7 @@ describe('history: .versions', () => {
       assert.equal(fs.mknod(ROOT, folder, name('n'), 0o100644, 0), EROFS)
       assert.equal(fs.create(ROOT, folder, name('n'), 0o644, O_RDWR), EROFS)
       assert.equal(fs.symlink(ROOT, folder, name('n'), name('t')), EROFS)
+      assert.equal(fs.tmpfile(ROOT, folder, 0o600, O_RDWR), EROFS)
       assert.equal(fs.link(ROOT, live, folder, name('n')), EROFS)
       assert.equal(fs.unlink(ROOT, folder, name('f')), EROFS)
       assert.equal(fs.rmdir(ROOT, folder, name('f')), EROFS)
