@@ -4,7 +4,7 @@
 
 import { ENOENT, ENOTDIR, ESTALE } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
-import { hex } from '../../model/bytes.js'
+import { equal, hex } from '../../model/bytes.js'
 import { clockTime } from '../../model/clock.js'
 import { decodeRevision } from '../../model/codec.js'
 import { decodeFolder, lookupFolder } from '../../model/folder.js'
@@ -29,6 +29,7 @@ const KEPT_BYTES = 1 << 20
 const NAMES_KEPT = 500_000
 const VERSIONS_KEPT = 100_000
 const ENTRIES_KEPT = 100_000
+const FOUND_KEPT = 2000
 
 export const VERSIONS_NAME = '.versions'
 export const GATE_NAME = '.peerdrive'
@@ -74,9 +75,11 @@ interface Versions {
 export class History {
   readonly nodes: HistoryNodes
   readonly #c: HistoryComponents
-  readonly #names = new Recent<FolderNames>({ limit: NAMES_KEPT })
-  readonly #versions = new Recent<Versions>({ limit: VERSIONS_KEPT })
-  readonly #entries = new Recent<Map<string, FolderEntry>>({ limit: ENTRIES_KEPT })
+  readonly #names = new Recent<number, FolderNames>({ limit: NAMES_KEPT })
+  readonly #versions = new Recent<number, Versions>({ limit: VERSIONS_KEPT })
+  readonly #entries = new Recent<number, Map<string, FolderEntry>>({ limit: ENTRIES_KEPT })
+  /** Revisions at a time that took a walk to find, by head and time: what is below a head does not change. */
+  readonly #found = new Recent<string, RId>({ limit: FOUND_KEPT })
 
   constructor(components: HistoryComponents, init: { nodesMax?: number } = {}) {
     this.#c = components
@@ -114,7 +117,7 @@ export class History {
       }
       case 'folder': {
         const entry = this.#entry(node, what, key)
-        const rid = entry && revisionAt(this.#c.store, entry.document, what.at)
+        const rid = entry && this.#at(entry.document, what.at, revisionAt)
         return rid ? this.#revision(node.ino, key, rid, what.at) : ENOENT
       }
       case 'gate':
@@ -186,8 +189,20 @@ export class History {
     const at = parseTime(name)
     const root = this.#c.live.folder(1)
     if (!at || !root) return ENOENT
-    const rid = headAt(this.#c.store, root.document, at)
+    const rid = this.#at(root.document, at, headAt)
     return rid ? this.#revision(node.ino, name, rid, at) : ENOENT
+  }
+
+  #at(document: DId, at: Clock, find: typeof headAt): RId | undefined {
+    const { store } = this.#c
+    const head = store.head(document)
+    if (!head) return undefined
+    const key = `${find.name} ${hex(head)} ${hex(at)}`
+    const known = this.#found.get(key)
+    if (known) return known
+    const rid = find(store, document, at)
+    if (rid && !equal(rid, head)) this.#found.set(key, rid, 1)
+    return rid
   }
 
   /** `at`: the time of what is in it, if it is a folder. */

@@ -1,7 +1,7 @@
-// What was worked out lately, as far as it fits: by number, bounded by the sum of what the values weigh. Owns nothing else.
+// What was worked out lately, as far as it fits: by number or text, bounded by the sum of what the values weigh. Owns nothing else.
 
-export class Recent<V> {
-  readonly #values = new Map<number, { value: V; weight: number }>()
+export class Recent<K, V> {
+  readonly #values = new Map<K, { value: V; weight: number }>()
   readonly #limit: number
   #weight = 0
 
@@ -13,7 +13,7 @@ export class Recent<V> {
     return this.#weight
   }
 
-  get(key: number): V | undefined {
+  get(key: K): V | undefined {
     const found = this.#values.get(key)
     if (found === undefined) return undefined
     this.#values.delete(key)
@@ -22,7 +22,7 @@ export class Recent<V> {
   }
 
   /** Makes room by what was not used for the longest time. What alone is above the limit stays until another one comes. */
-  set(key: number, value: V, weight: number): void {
+  set(key: K, value: V, weight: number): void {
     this.delete(key)
     for (const oldest of this.#values.keys()) {
       if (this.#weight + weight <= this.#limit) break
@@ -32,7 +32,7 @@ export class Recent<V> {
     this.#weight += weight
   }
 
-  delete(key: number): void {
+  delete(key: K): void {
     const found = this.#values.get(key)
     if (found === undefined) return
     this.#values.delete(key)

@@ -107,7 +107,7 @@ describe('history: names', () => {
 
 describe('history: what is kept for a while', () => {
   it('is bounded by weight, oldest use first to go', () => {
-    const recent = new Recent<string>({ limit: 10 })
+    const recent = new Recent<number, string>({ limit: 10 })
     recent.set(1, 'a', 4)
     recent.set(2, 'b', 4)
     assert.equal(recent.get(1), 'a')
