@@ -31,7 +31,7 @@ export function volumeSupervisor(volume: VolumeResources): ChildSpec {
     ],
   }) as ChildSpec
   // It waits on its disk when it gives up: tried again, ever more slowly, and no fault of the other volumes.
-  return { ...spec, backoff: { minMs: 1000, maxMs: 60_000 } }
+  return { ...spec, backoff: { minMs: 100, maxMs: 60_000 } }
 }
 
 /** Handles open for writing: they come and go. The table of the volume knows who has to be there. */
