@@ -20,6 +20,7 @@ import { hex } from '../model/bytes.js'
 import { encodeRevision } from '../model/codec.js'
 import { FLAG_CONFLICT, PART_CONTENT, type Revision, TYPE_FOLDER } from '../model/types.js'
 import { deviceIdOf, type Peers } from '../peers/index.js'
+import type { Offer } from '../sync/messages.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers, stateOf, type WorkerView } from '../sync/worker.js'
 import type { Head, Volume } from '../volume/contract.js'
@@ -29,6 +30,8 @@ import type { OpenVolume, VolumeList } from './volume-list.js'
 export const VERSION = '0.1.0'
 const PIECE = 1 << 20
 const MAX_CONFLICTS = 1000
+/** Milliseconds that a device that was paired just now may take to connect and to say what it offers. */
+const OFFER_WAIT = 10_000
 
 export interface ServicesComponents {
   system: ActorSystem
@@ -171,26 +174,51 @@ export class Services implements NodeServices {
 
   async join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo> {
     const peer = options.peer ? this.#findPeer(options.peer).id : undefined
-    const offers = [...this.#parts.sessions.values()]
-      .filter((session) => !peer || session.peer === peer)
-      .flatMap((session) => session.offers.map((offer) => ({ session, offer })))
-    const wanted = offers.filter(
-      ({ offer }) => offer.label === options.volume || hex(offer.root).startsWith(options.volume.toLowerCase()),
-    )
-    const roots = new Set(wanted.map(({ offer }) => hex(offer.root)))
+    const isWanted = (offer: Offer) =>
+      offer.label === options.volume || hex(offer.root).startsWith(options.volume.toLowerCase())
+    await this.#until(() => this.#offers(peer).some(isWanted) || this.#allHaveOffered(peer))
+    const wanted = this.#offers(peer).filter(isWanted)
+    const roots = new Set(wanted.map(({ root }) => hex(root)))
     if (roots.size === 0)
       throw noOffer(
         options.volume,
-        offers.map(({ offer }) => offer.label),
+        this.#offers(peer).map(({ label }) => label),
       )
     if (roots.size > 1)
       throw new ServiceError(
         'AMBIGUOUS_VOLUME',
         `Several devices offer a volume '${options.volume}': say --from DEVICE.`,
       )
-    const open = await this.#parts.volumes.join(wanted[0].offer, options)
+    const open = await this.#parts.volumes.join(wanted[0], options)
     this.tell({ kind: 'volumes' })
     return volumeInfo(open)
+  }
+
+  /** What a paired device offers, or all of them do. */
+  #offers(peer?: string): Offer[] {
+    return [...this.#parts.sessions.values()]
+      .filter((session) => !peer || session.peer === peer)
+      .flatMap((session) => session.offers)
+  }
+
+  #allHaveOffered(peer?: string): boolean {
+    const { trust } = this.#parts.peers
+    const asked = trust.list().filter(({ id }) => !peer || id === peer)
+    return asked.every(({ id }) => this.#offers(id).length > 0)
+  }
+
+  /** Resolves when it holds, at the latest after `OFFER_WAIT`. */
+  async #until(holds: () => boolean): Promise<void> {
+    if (holds()) return
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        stop()
+        clearTimeout(timer)
+        resolve()
+      }
+      const stop = this.subscribe(() => holds() && done())
+      const timer = setTimeout(done, OFFER_WAIT)
+    })
   }
 
   async steer(volume: string, peer: string, action: SteerAction): Promise<void> {

@@ -87,7 +87,10 @@ function begin(state: State, link: LinkPort & { name: string }, self: ActorRef<M
   const session = new Session({ link, shared })
   state.links.set(link, { session })
   args.sessions.set(link.peer, session)
-  session.on('offers', () => self.cast({ type: 'offers' }))
+  session.on('offers', () => {
+    self.cast({ type: 'offers' })
+    args.changed()
+  })
   void session.run().then((error) => {
     if (error && (error as { code?: string }).code === 'SYNC_PROTOCOL') args.report(`${link.name}: ${error.message}`)
     self.cast({ type: 'link over', link })
