@@ -48,7 +48,8 @@ export function clockCounter(clock: Clock): number {
   return check(clock)[6] * 256 + clock[7]
 }
 
-function successor(clock: Clock): Clock {
+/** The next clock after this one. */
+export function successor(clock: Clock): Clock {
   const ms = clockTime(clock)
   const counter = clockCounter(clock)
   if (counter < COUNTER_MAX) return makeClock(ms, counter + 1)

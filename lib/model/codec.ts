@@ -16,6 +16,8 @@ type ContentMessage = peerdrive.model.Content.$Properties
 type AttributesMessage = peerdrive.model.Attributes.$Properties
 
 const FORMAT_VERSION = 1
+/** Of revisions with a home. */
+const FORMAT_VERSION_HOME = 2
 
 function partMessages(parts: Map<string, Content>): peerdrive.model.Part.$Properties[] {
   return sortedEntries(parts).map(([name, content]) => ({ name, content }))
@@ -23,7 +25,7 @@ function partMessages(parts: Map<string, Content>): peerdrive.model.Part.$Proper
 
 function encodeChecked(revision: Revision): Uint8Array {
   const message: Message = {
-    version: FORMAT_VERSION,
+    version: revision.home ? FORMAT_VERSION_HOME : FORMAT_VERSION,
     parents: revision.parents,
     type: revision.type,
     flags: revision.flags,
@@ -35,6 +37,7 @@ function encodeChecked(revision: Revision): Uint8Array {
     attributes: revision.attributes,
     metadata: revision.metadata.size > 0 ? fieldMessages(revision.metadata) : [],
     parts: partMessages(revision.parts),
+    home: revision.home,
   }
   const buffer = Message.encode(message).finish()
   if (buffer.length > REVISION_MAX) throw new InvalidRevisionError(`it would take ${buffer.length} bytes`)
@@ -77,6 +80,7 @@ function attributesOf(message: AttributesMessage | null | undefined): Attributes
 function revisionOf(message: Message): Revision {
   const parts = new Map<string, Content>()
   for (const part of message.parts ?? []) parts.set(part.name ?? '', contentOf(part.content))
+  const { home } = message
   return {
     parents: message.parents ?? [],
     type: message.type ?? '',
@@ -89,6 +93,7 @@ function revisionOf(message: Message): Revision {
     attributes: attributesOf(message.attributes),
     metadata: fieldsOf(message.metadata),
     parts,
+    ...(home && { home: { folder: bytesOf(home.folder), name: bytesOf(home.name), stamp: bytesOf(home.stamp) } }),
   }
 }
 

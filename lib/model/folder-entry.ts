@@ -3,7 +3,7 @@
 
 import { compare } from './bytes.js'
 import { InvalidFolderError, NotCanonicalError } from './errors.js'
-import { CLOCK_BYTES, DID_BYTES, type FolderEntry } from './types.js'
+import { CLOCK_BYTES, DID_BYTES, type FolderEntry, TYPE_MASK } from './types.js'
 
 /** Most bytes of a name. */
 export const ENTRY_NAME_MAX = 255
@@ -26,12 +26,14 @@ export function nameFault(name: Uint8Array): string | undefined {
   }
 }
 
-/** Throws InvalidFolderError unless name, document, type (1..15) and stamp are valid. */
+const isType = (type: number) => Number.isInteger(type) && type > 0 && type < 32 && (type & TYPE_MASK) !== 0
+
+/** Throws InvalidFolderError unless name, document, type (1..15, and TYPE_LINK) and stamp are valid. */
 export function checkEntry(entry: FolderEntry): void {
   const fault = nameFault(entry.name)
   if (fault) throw new InvalidFolderError(fault)
   if (entry.document.length !== DID_BYTES) throw new InvalidFolderError('a document id that has not 16 bytes')
-  if (!Number.isInteger(entry.type) || entry.type < 1 || entry.type > 15) {
+  if (!isType(entry.type)) {
     throw new InvalidFolderError(`an entry of type ${entry.type}`)
   }
   if (entry.stamp.length !== CLOCK_BYTES) throw new InvalidFolderError('a stamp that has not 8 bytes')
@@ -127,7 +129,7 @@ class EntryReader {
     const document = this.#view(DID_BYTES)
     this.#byte(TAG_TYPE)
     const type = this.#byte()
-    if (type < 1 || type > 15) throw notCanonical(`an entry of type ${type}`)
+    if (!isType(type)) throw notCanonical(`an entry of type ${type}`)
     this.#byte(TAG_STAMP)
     this.#byte(CLOCK_BYTES)
     const stamp = this.#view(CLOCK_BYTES)

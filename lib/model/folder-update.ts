@@ -149,6 +149,16 @@ export function updateFolder(old: Content, changes: readonly FolderChange[], sou
   return { content, chunks: [...update.fresh, ...lists].filter(({ id }) => !known.has(hex(id))) }
 }
 
+/** Looks names up in one folder: chunks are read once. Throws as `decodeFolder` does. */
+export function folderLookup(content: Content, source: ChunkSource): (name: Uint8Array) => FolderEntry | undefined {
+  if (!rootOf(content)) {
+    const entries = new Map(decodeFolder(content, source).map((entry) => [hex(entry.name), entry]))
+    return (name) => entries.get(hex(name))
+  }
+  const chunks = new FolderChunks(content, source)
+  return (name) => chunks.entries(chunks.find(name)).find((entry) => equal(entry.name, name))
+}
+
 /** The entry of this name, reading the lists and as many chunks as it takes to find it. Throws as `decodeFolder` does. */
 export function lookupFolder(content: Content, name: Uint8Array, source: ChunkSource): FolderEntry | undefined {
   const same = (entry: FolderEntry) => equal(entry.name, name)

@@ -4,11 +4,11 @@
 // other side left the entry alone; if both moved it, the later stamp stands. Several places (hard links): each name for
 // itself. Then names that two documents want are separated (merge-names.ts). Cost: the changes of both sides.
 
-import { compare, hex } from './bytes.js'
+import { compare, equal, hex } from './bytes.js'
 import { diffFolder, type EncodedFolder, sameEntry } from './folder-part.js'
 import { lookupFolder, updateFolder } from './folder-update.js'
 import { separateNames } from './merge-names.js'
-import type { ChunkSource, Content, FolderChange, FolderEntry } from './types.js'
+import { type ChunkSource, type Content, type FolderChange, type FolderEntry, TYPE_LINK } from './types.js'
 
 /** One name in the three folders. */
 interface Place {
@@ -62,10 +62,18 @@ export function laterEntry(x: FolderEntry, y: FolderEntry): FolderEntry {
 function mergeEntry({ a, b, base }: Place): FolderEntry | undefined {
   if (sameEntry(a, b) || sameEntry(b, base)) return a
   if (sameEntry(a, base)) return b
-  return a && b ? laterEntry(a, b) : (a ?? b)
+  if (a && b) return laterEntry(a, b)
+  // A merge that gave it another name did not move it: a removal is one still.
+  const left = a ?? b
+  return left && base && isSamePlace(left, base) ? undefined : left
 }
 
-const DT_DIR = 4
+/** The same entry, but for its name: whoever moves one gives it a new stamp. */
+const isSamePlace = (x: FolderEntry, y: FolderEntry): boolean =>
+  equal(x.document, y.document) && equal(x.stamp, y.stamp) && x.type === y.type
+
+/** Whether an entry is the place of its document, and no further name of it. */
+export const isPlace = ({ type }: FolderEntry): boolean => (type & TYPE_LINK) === 0
 
 function mergeLinks({ a, b, base }: DocumentPlaces): FolderEntry[] {
   const names = new Map<string, Place>()
@@ -80,8 +88,10 @@ function mergeLinks({ a, b, base }: DocumentPlaces): FolderEntry[] {
     }
   }
   const kept = [...names.values()].map(mergeEntry).filter((entry) => entry !== undefined)
-  // A folder has one place.
-  return kept[0]?.type === DT_DIR ? [kept.reduce(laterEntry)] : kept
+  // Further names of a file stand each for itself; of places there is one.
+  const places = kept.filter(isPlace)
+  const links = kept.filter((entry) => !isPlace(entry))
+  return places.length > 0 ? [...links, places.reduce(laterEntry)] : links
 }
 
 function mergeDocument(document: DocumentPlaces): FolderEntry[] {

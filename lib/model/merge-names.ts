@@ -46,6 +46,16 @@ function* marks(entry: FolderEntry): Generator<string> {
   for (let n = 2; ; n++) yield `${id}-${n}`
 }
 
+/** The entry by its name, or by one with a mark if that is taken by another document. */
+export function freeName(entry: FolderEntry, taken: (name: Uint8Array) => boolean): FolderEntry {
+  if (!taken(entry.name)) return entry
+  for (const mark of marks(entry)) {
+    const name = markedName(entry, mark)
+    if (!taken(name)) return { ...entry, name }
+  }
+  return entry
+}
+
 /**
  * Gives every entry a name of its own: entries with different names keep theirs, of those with the same name the elder one
  * does. `taken`: whether an entry that is not among these has a name. The outcome does not depend on the order.

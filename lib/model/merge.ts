@@ -4,7 +4,7 @@
 //
 // Symmetric by construction: the head with the smaller id is always taken as `a`.
 
-import { compare, hex } from './bytes.js'
+import { compare, equal, hex } from './bytes.js'
 import { maxClock } from './clock.js'
 import { encodeRevision } from './codec.js'
 import { allChunks, encodeContent, readContent, sameContent } from './content-tree.js'
@@ -29,6 +29,8 @@ import {
   type ChunkSource,
   type Content,
   FLAG_CONFLICT,
+  FLAG_REMOVED,
+  type Home,
   PART_ENTRIES,
   type Revision,
   type RId,
@@ -89,26 +91,48 @@ class Merge {
 
   run(parents: RId[]): Revision {
     const { a, b } = this.#sides
-    const { type, attributes, parts } = this.#body()
-    const flags = this.#hasBase ? mergeFlags(this.#of('flags')) : a.flags | b.flags
+    const edited = this.#editedAgainstRemoval()
+    const { type, attributes, parts } = edited ?? this.#body()
+    const flags = edited?.flags ?? (this.#hasBase ? mergeFlags(this.#of('flags')) : a.flags | b.flags)
+    const removed = !edited && this.#isRemoved(parts) ? FLAG_REMOVED : 0
     return {
       parents,
       type,
-      flags: this.conflict ? flags | FLAG_CONFLICT : flags,
+      flags: (((this.conflict ? flags | FLAG_CONFLICT : flags) & ~FLAG_REMOVED) | removed) >>> 0,
       created: compareTimes(a.created, b.created) < 0 ? a.created : b.created,
-      modified: this.#modified(),
+      modified: edited?.modified ?? this.#modified(),
       author: new Uint8Array(0),
       clock: maxClock(a.clock, b.clock),
       comment: '',
       attributes,
-      metadata: mergeMetadata(this.#of('metadata')),
+      metadata: edited?.metadata ?? mergeMetadata(this.#of('metadata')),
       parts,
+      ...homeOf(a, b),
     }
   }
 
   #of<K extends keyof Revision>(key: K): Sides<Revision[K]> {
     const { a, b, base, winner } = this.#sides
     return { a: a[key], b: b[key], base: base[key], winner }
+  }
+
+  /** The side that changed a file which the other one removed: it stands as it is, so that what was edited before the removal is no conflict. */
+  #editedAgainstRemoval(): Revision | undefined {
+    const { a, b, base } = this.#sides
+    if (isRemoved(a) === isRemoved(b)) return
+    const other = isRemoved(a) ? b : a
+    if (kindOf(other) === TYPE_FOLDER) return
+    return this.#hasBase && !isRemoved(base) && saysTheSame(other, base) ? undefined : other
+  }
+
+  /** A folder that one side removed stays removed unless there is something in it. */
+  #isRemoved(parts: Map<string, Content>): boolean {
+    const { a, b, base } = this.#sides
+    if (isRemoved(a) && isRemoved(b)) return true
+    if (!isRemoved(a) && !isRemoved(b)) return false
+    // Whoever removed it knew that removal and made it anew; the other side says nothing new.
+    if (this.#hasBase && isRemoved(base)) return false
+    return kindOf(a) !== TYPE_FOLDER || (parts.get(PART_ENTRIES)?.size ?? 0) === 0
   }
 
   #body(): Pick<Revision, 'type' | 'attributes' | 'parts'> {
@@ -165,6 +189,22 @@ class Merge {
     this.chunks.push(...chunks)
     return content
   }
+}
+
+export const isRemoved = ({ flags }: Revision): boolean => (flags & FLAG_REMOVED) !== 0
+
+/** Same kind, parts, attributes and metadata; times, parents, flags and so on do not count. */
+function saysTheSame(x: Revision, y: Revision): boolean {
+  const plain = (revision: Revision): Uint8Array =>
+    encodeRevision({ ...NOTHING, type: x.type, attributes: revision.attributes, metadata: revision.metadata })
+  return x.type === y.type && sameBody(x, y) && equal(plain(x), plain(y))
+}
+
+/** The later home of two: of the last removal there was. */
+function homeOf({ home: a }: Revision, { home: b }: Revision): { home?: Home } {
+  if (!a || !b) return a || b ? { home: a ?? b } : {}
+  const order = compare(a.stamp, b.stamp) || compare(a.folder, b.folder) || compare(a.name, b.name)
+  return { home: order >= 0 ? a : b }
 }
 
 function kindOf({ type }: Revision): string {

@@ -2,13 +2,15 @@
 
 import { compare } from './bytes.js'
 import { InvalidRevisionError } from './errors.js'
-import { isClock, isHash } from './ids.js'
+import { nameFault } from './folder-entry.js'
+import { isClock, isDId, isHash } from './ids.js'
 import { checkMetadata } from './metadata.js'
 import {
   type Attributes,
   CHUNK_LIMIT,
   type Content,
   DEVICE_BYTES,
+  FLAG_REMOVED,
   INLINE_MAX,
   LEVELS_MAX,
   type Revision,
@@ -105,6 +107,16 @@ function checkParents(parents: Uint8Array[]): void {
   }
 }
 
+function checkHome({ home, flags }: Revision): void {
+  if (!home) {
+    if (flags & FLAG_REMOVED) fail('it is removed, but not said from where')
+    return
+  }
+  const fault = nameFault(home.name)
+  if (fault) fail(`its home has ${fault}`)
+  if (!isDId(home.folder) || !isClock(home.stamp)) fail('its home has a folder or stamp that is none')
+}
+
 /** Throws InvalidRevisionError unless every rule of docs/format.md holds (all but the total length). */
 export function checkRevision(revision: Revision): void {
   checkParents(revision.parents)
@@ -119,4 +131,5 @@ export function checkRevision(revision: Revision): void {
   checkAttributes(revision.attributes)
   if (revision.metadata.size > 0) checkMetadata(revision.metadata)
   checkParts(revision.parts)
+  checkHome(revision)
 }

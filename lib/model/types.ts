@@ -69,6 +69,8 @@ export interface Content {
 export const FLAG_STICKY = 1
 export const FLAG_EPHEMERAL = 2
 export const FLAG_CONFLICT = 4
+/** The document was removed. Its `home` says from where; entries that were made before do not bring it back, later ones do. */
+export const FLAG_REMOVED = 8
 
 export const TYPE_FOLDER = 'inode/directory'
 export const TYPE_SYMLINK = 'inode/symlink'
@@ -89,12 +91,25 @@ export interface Revision {
   attributes: Attributes
   metadata: Map<string, MetadataValue>
   parts: Map<string, Content>
+  /** Of documents that were removed once: where. What is made on top of a removal keeps it. */
+  home?: Home
 }
+
+/** The entry that named a document when it was removed. */
+export interface Home {
+  folder: DId
+  name: Uint8Array
+  stamp: Clock
+}
+
+/** Added to the type of an entry that is a further name of a file (link(2)): it does not compete with the others. */
+export const TYPE_LINK = 16
+export const TYPE_MASK = 15
 
 export interface FolderEntry {
   name: Uint8Array
   document: DId
-  /** DT_*: mode >> 12. */
+  /** DT_*: mode >> 12; and TYPE_LINK. */
   type: number
   stamp: Clock
 }

@@ -5,6 +5,7 @@ import { ServiceError, type VersionInfo } from '../api/services.js'
 import { equal, hex } from '../model/bytes.js'
 import { clockTime } from '../model/clock.js'
 import { logOf } from '../model/history.js'
+import { isRemoved } from '../model/merge.js'
 import { FLAG_CONFLICT, PART_CONTENT, PART_ENTRIES, type Revision, type RId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 import { PathError } from '../volume/errors.js'
@@ -19,7 +20,8 @@ export function history(volume: Volume, head: RId, limit: number): { rid: RId; r
   for (const rid of logOf([head], (rid) => volume.revision(rid))) {
     if (listed.length >= limit) break
     const revision = volume.revision(rid)
-    if (revision) listed.push({ rid, revision })
+    // That a file was removed is no version of it.
+    if (revision && !isRemoved(revision)) listed.push({ rid, revision })
   }
   return listed
 }

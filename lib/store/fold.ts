@@ -4,9 +4,9 @@
 // Content in rows is committed or a spool. Bytes of small closed contents are kept until `finish`, which makes revisions of
 // what changed: one for each closed content, so that a file that comes and goes within a batch leaves no trace.
 
-import { equal } from '../model/bytes.js'
+import { equal, hex } from '../model/bytes.js'
 import { receive } from '../model/clock.js'
-import { FLAG_CONFLICT, type RId } from '../model/types.js'
+import { type DId, FLAG_CONFLICT, type Home, type RId } from '../model/types.js'
 import { EMPTY_LIVE, unpackRecord } from './codec.js'
 import { SpoolFold, sizeOf } from './fold-spools.js'
 import { type Frame, type JournalReader, lsnOf } from './journal-reader.js'
@@ -62,6 +62,9 @@ export class Fold {
   /** Where inodes were linked last, for some of them. */
   readonly #names = new Map<number, { folder: number; key: string }>()
 
+  /** Documents that lost their last name here, and where they were. */
+  readonly #left = new Map<string, { document: DId; home: Home }>()
+
   readonly spools: SpoolFold
 
   constructor(components: FoldComponents) {
@@ -72,6 +75,7 @@ export class Fold {
 
   clear(): void {
     this.#touched.clear()
+    this.#left.clear()
     this.#moved.length = 0
     this.spools.clear()
   }
@@ -81,9 +85,42 @@ export class Fold {
     const records = this.#records(frame)
     const heads = records.filter((record) => record.type === 'head')
     this.#live = records.filter((record) => record.type === 'inode' && record.inode.nlink > 0) as Of<'inode'>[]
+    if (heads.length === 0) this.#noteLeft(records)
     for (const record of records) this.#record(record, frame, heads)
     for (const head of heads) this.#head(head, records)
     for (const row of this.#moved.splice(0)) this.#renamed(row)
+  }
+
+  /** Where documents were that lose their last name in this frame. What sync takes out was removed elsewhere. */
+  #noteLeft(records: JournalRecord[]): void {
+    const { view } = this.#c
+    const leaving = this.#leaving(records)
+    if (leaving.size === 0) return
+    for (const record of records) {
+      if (record.type !== 'entry' && record.type !== 'entry-gone') continue
+      const entry = view.entry(record.folder, nameKey(record.name))
+      const document = entry && leaving.get(entry.ino)
+      const folder = document && view.inode(record.folder)?.document
+      if (folder) this.#left.set(hex(document), { document, home: { folder, name: record.name, stamp: entry!.stamp } })
+    }
+  }
+
+  /** Documents that go in this frame, by the inode whose name goes. */
+  #leaving(records: JournalRecord[]): Map<number, DId> {
+    const { view } = this.#c
+    const leaving = new Map<number, DId>()
+    for (const record of records) {
+      const last = record.type === 'inode-gone' || (record.type === 'inode' && record.inode.nlink === 0)
+      const ino = record.type === 'inode-gone' ? record.ino : record.type === 'inode' ? record.inode.ino : 0
+      const before = last ? view.inode(ino) : undefined
+      if (!before) continue
+      // A file that took the place of another one took its document, too: what goes is the document that it had.
+      const heir = this.#live.find(({ inode }) => inode.ino !== ino && equal(inode.document, before.document))?.inode
+      const old = heir && view.inode(heir.ino)
+      if (!heir) leaving.set(ino, before.document)
+      else if (old && !equal(old.document, heir.document)) leaving.set(heir.ino, old.document)
+    }
+    return leaving
   }
 
   #record(record: JournalRecord, frame: Frame, heads: Of<'head'>[]): void {
@@ -320,6 +357,19 @@ export class Fold {
   finish(): void {
     for (const [ino, touched] of this.#touched) this.#finishOne(ino, touched)
     this.#touched.clear()
+    for (const { document, home } of this.#left.values()) this.#bury(document, home)
+    this.#left.clear()
+  }
+
+  /** Not if it is back under another inode, or was never told of. */
+  #bury(document: DId, home: Home): void {
+    const row = this.#c.view.document(document)
+    if (row?.ino !== 0) return
+    try {
+      this.#c.reviser.bury(document, home)
+    } catch (error) {
+      this.#c.failed('A document that was removed', error)
+    }
   }
 
   #finishOne(ino: number, touched: Touched): void {

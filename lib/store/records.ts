@@ -46,7 +46,7 @@ export interface InodeRecord {
 /** An entry of a folder. Also a row of table `entries`, keyed by folder ino and name. */
 export interface EntryRecord {
   ino: number
-  /** DT_*: mode >> 12. */
+  /** DT_*: mode >> 12; and TYPE_LINK of lib/model for a further name of a file. */
   type: number
   /** When it was linked here. */
   stamp: Clock

@@ -4,7 +4,7 @@
 import { compare, equal, hex } from '../model/bytes.js'
 import { tick } from '../model/clock.js'
 import { decodeRevision, encodeRevision } from '../model/codec.js'
-import { encodeContent, readContent, sameContent } from '../model/content-tree.js'
+import { encodeContent, inlineContent, readContent, sameContent } from '../model/content-tree.js'
 import { ridOf } from '../model/hash.js'
 import {
   type Attributes,
@@ -12,10 +12,14 @@ import {
   type Content,
   type DId,
   FLAG_CONFLICT,
+  FLAG_REMOVED,
+  type Home,
   PART_CONTENT,
+  PART_ENTRIES,
   type Revision,
   type RId,
   type Time,
+  TYPE_FOLDER,
 } from '../model/types.js'
 import { DamagedVolumeError } from './errors.js'
 import { typeOf } from './mime.js'
@@ -110,6 +114,12 @@ export class Reviser {
     }
   }
 
+  /** A document that was removed is in the tree again: removed and made again here, or changed before the removal had come to its folder. */
+  #isBack(head: HeadRevision | undefined, closed: boolean): boolean {
+    if (!head || (head.revision.flags & FLAG_REMOVED) === 0) return false
+    return closed || equal(head.revision.author, this.#author)
+  }
+
   /**
    * Makes a revision of a file, symlink or device from its row (content committed), if there is anything to tell.
    * `sample`: bytes to guess the type from. `latest`: the row is the live one, so the document is where it says.
@@ -133,11 +143,29 @@ export class Reviser {
         flags: (head?.revision.flags ?? 0) & ~(more.dismiss ? FLAG_CONFLICT : 0),
         modified: { sec: row.mtimeSec, nsec: row.mtimeNsec },
         parents: more.parents,
-        force: more.dismiss && conflict,
+        force: (more.dismiss && conflict) || this.#isBack(head, more.dismiss),
         ino: more.latest ? row.ino : undefined,
       },
       head,
     )
+  }
+
+  /** The document was removed here: its head says so from now on, and where it was. What it had stays in its history. */
+  bury(document: DId, home: Home): void {
+    const head = this.head(document)
+    if (!head) return
+    const { revision } = head
+    this.#view.clock = tick(this.#view.clock, this.#now())
+    const parts = new Map(revision.parts)
+    if (revision.type === TYPE_FOLDER) parts.set(PART_ENTRIES, inlineContent(new Uint8Array(0)))
+    const bytes = encodeRevision({
+      ...revision,
+      ...{ parents: [head.rid], author: this.#author, clock: this.#view.clock, comment: '', parts, home },
+      flags: (revision.flags & ~FLAG_CONFLICT) | FLAG_REMOVED,
+    })
+    const rid = ridOf(bytes)
+    this.#view.putRevision(rid, bytes)
+    this.#view.setHead(document, rid, false, 0)
   }
 
   /** Makes and stores the revision, and moves the head, unless it would say what the head says. */
@@ -160,7 +188,7 @@ export class Reviser {
     const bytes = encodeRevision({
       parents,
       type: input.type,
-      flags: input.flags,
+      flags: input.flags & ~FLAG_REMOVED,
       created: head?.revision.created ?? { sec: row.createdSec, nsec: row.createdNsec },
       modified: input.modified,
       author: this.#author,
@@ -169,6 +197,7 @@ export class Reviser {
       attributes,
       metadata: head?.revision.metadata ?? new Map(),
       parts,
+      ...(head?.revision.home && { home: head.revision.home }),
     })
     const rid = ridOf(bytes)
     this.#view.putRevision(rid, bytes)

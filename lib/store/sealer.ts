@@ -147,9 +147,10 @@ export class Sealer {
     for (const [folder, until] of this.#resting) if (until <= now) this.#resting.delete(folder)
   }
 
-  /** The root of a volume that joins another waits for its head from there. */
+  /** The root of a volume that joins another waits for its head from there, until somebody puts something into it. */
   #mayBeSealed(row: InodeRecord): boolean {
-    return row.ino !== 1 || this.#view.joining === 0 || this.#view.document(this.#root) !== undefined
+    if (row.ino !== 1 || this.#view.joining === 0 || this.#view.document(this.#root) !== undefined) return true
+    return this.#view.entries(row.ino).length > 0
   }
 
   #depth(folder: number, known: Map<number, number>): number {

@@ -60,9 +60,9 @@ export class Brake {
           gone.set(hex(before.document), before.document)
       }
     }
-    let count = 0
-    for (const [key, document] of gone) if (!kept.has(key)) count += this.#countBelow(document)
-    return count
+    const counted = new Set<string>()
+    for (const [key, document] of gone) if (!kept.has(key)) this.#countBelow(document, counted)
+    return counted.size
   }
 
   #entryChanges({ expected, head }: HeadChange) {
@@ -73,10 +73,9 @@ export class Brake {
     return diffFolder(before.parts.get(PART_ENTRIES) ?? EMPTY, after.parts.get(PART_ENTRIES) ?? EMPTY, volume.source)
   }
 
-  /** The document and all below it, no further than it matters. */
-  #countBelow(document: DId): number {
+  /** Adds the document and all below it, no further than it matters. */
+  #countBelow(document: DId, seen: Set<string>): void {
     const { volume } = this.components
-    const seen = new Set<string>()
     const stack = [document]
     const enough = Math.max(BRAKE_ENTRIES + 1, 100_000)
     for (let next = stack.pop(); next && seen.size < enough; next = stack.pop()) {
@@ -86,6 +85,5 @@ export class Brake {
       const revision = head && volume.revision(head.head)
       if (revision?.type === TYPE_FOLDER) for (const entry of volume.entries(revision)) stack.push(entry.document)
     }
-    return seen.size
   }
 }

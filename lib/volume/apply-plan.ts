@@ -58,14 +58,14 @@ export class ApplyPlan {
   }
 
   #one(change: HeadChange): Planned {
-    const { document, expected, head } = change
+    const { document, expected, head, group } = change
     const revision = this.#revision(head)
-    const planned: LiveChange = { document, expected, live: this.#liveRevision(head, revision) }
+    const planned: LiveChange = { document, expected, live: this.#liveRevision(head, revision), group }
     if (revision.type !== TYPE_FOLDER || !this.#isLive(document)) return { kind: 'ask', changes: [planned] }
     const before = expected && this.#revision(expected).parts.get(PART_ENTRIES)
     const { entries, below, missing } = this.#difference(before, revision.parts.get(PART_ENTRIES))
     if (missing.length > 0) return { kind: 'missing', documents: missing }
-    return { kind: 'ask', changes: [{ ...planned, entries }, ...below] }
+    return { kind: 'ask', changes: [{ ...planned, entries }, ...below.map((one) => ({ ...one, group }))] }
   }
 
   /** How a folder's entries change, and one more change for each folder that comes into the tree by it. */

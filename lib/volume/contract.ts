@@ -1,6 +1,7 @@
 // The face of a volume towards everything above it (sync, API, console): what others may ask, and the messages that cross
 // the threads for it. Implemented by lib/volume/volume.ts on the main thread. Reads show durable state only.
 
+import type { Claim, Whereabouts } from '../model/settle.js'
 import type {
   Attributes,
   ChunkId,
@@ -29,6 +30,8 @@ export interface HeadChange {
   /** The head that the caller knows; absent: the document is new to this volume. */
   expected?: RId
   head: RId
+  /** Changes of one call with the same number are made all or none of them. */
+  group?: number
 }
 
 /**
@@ -93,6 +96,10 @@ export interface Volume {
   /** Part of a content, e.g. for `cat`. */
   read(content: Content, offset: number, length: number): Promise<Uint8Array>
   entries(folder: Revision): FolderEntry[]
+  /** Where documents are in the live tree, as far as it is folded; with everything that was applied. */
+  whereabouts(documents: DId[]): Promise<Whereabouts[]>
+  /** The entries that name a document, likewise; of a file with several names those in one folder. O(entries of the folder). */
+  claims(document: DId): Promise<Claim[]>
 
   /** Verified (canonical, hashes) by the callee as well; durable when resolved. */
   importRevisions(encoded: Uint8Array[]): Promise<RId[]>
@@ -147,6 +154,8 @@ export interface LiveChange {
   document: DId
   expected?: RId
   live: LiveRevision
+  /** See HeadChange. */
+  group?: number
   /** Folders that are in the live tree: how entries differ between `expected` and `head`. */
   entries?: LiveEntryChange[]
 }

@@ -4,6 +4,7 @@
 import { decodeRevision } from '../model/codec.js'
 import { leaves, readContent } from '../model/content-tree.js'
 import { decodeFolder } from '../model/folder.js'
+import type { Claim, Whereabouts } from '../model/settle.js'
 import {
   type ChunkId,
   type ChunkSource,
@@ -15,7 +16,9 @@ import {
   type RId,
 } from '../model/types.js'
 import type { PackReader } from '../store/packs.js'
-import type { StoreReader } from '../store/tables.js'
+import type { InodeRecord } from '../store/records.js'
+import { isFolder } from '../store/revise.js'
+import { RANGE_MAX, type StoreReader } from '../store/tables.js'
 import type { ChunkFiles } from './chunk-files.js'
 import type { Head } from './contract.js'
 
@@ -106,6 +109,33 @@ export class VolumeReads {
   entries(folder: Revision): FolderEntry[] {
     const part = folder.parts.get(PART_ENTRIES)
     return part ? decodeFolder(part, this.source) : []
+  }
+
+  whereabouts(document: DId): Whereabouts {
+    const inode = this.#inode(document)
+    if (!inode || inode.nlink === 0) return { names: 0 }
+    const names = isFolder(inode) ? Math.sign(inode.parent) : inode.nlink
+    return { names, parent: this.#reader.inode(inode.parent)?.document }
+  }
+
+  /** Entries that name a document, in the folder that its inode knows. */
+  claims(document: DId): Claim[] {
+    const inode = this.#inode(document)
+    const folder = inode && this.#reader.inode(inode.parent)?.document
+    if (!inode || !folder) return []
+    const found: Claim[] = []
+    for (let page = this.#reader.entries(inode.parent); page.length; ) {
+      for (const { name, entry } of page)
+        if (entry.ino === inode.ino)
+          found.push({ folder, entry: { name, document, type: entry.type, stamp: entry.stamp } })
+      page = page.length < RANGE_MAX ? [] : this.#reader.entries(inode.parent, page[page.length - 1].name)
+    }
+    return found
+  }
+
+  #inode(document: DId): InodeRecord | undefined {
+    const ino = this.#reader.document(document)?.ino ?? 0
+    return ino === 0 ? undefined : this.#reader.inode(ino)
   }
 
   setting(key: string): Uint8Array | undefined {

@@ -4,6 +4,7 @@
 
 import { statfsSync } from 'node:fs'
 import { hex } from '../model/bytes.js'
+import type { Claim, Whereabouts } from '../model/settle.js'
 import type { ChunkId, ChunkSource, Content, DId, FolderEntry, Revision, RId, SId } from '../model/types.js'
 import { TYPE_FOLDER } from '../model/types.js'
 import { ApplyPlan, liveRevision, type Planned } from './apply-plan.js'
@@ -102,7 +103,7 @@ export class OpenedVolume implements Volume {
   }
 
   async #apply(changes: HeadChange[]): Promise<ApplyResult[]> {
-    const planned = await this.#plan(changes)
+    const planned = withoutHalves(changes, await this.#plan(changes))
     const asked = planned.flatMap((plan) => (plan.kind === 'ask' ? plan.changes : []))
     const { results, invalidations } =
       asked.length > 0 ? await this.#resources.engine.apply({ changes: asked }) : { results: [], invalidations: [] }
@@ -111,6 +112,7 @@ export class OpenedVolume implements Volume {
     let at = 0
     return planned.map((plan, i) => {
       if (plan.kind === 'missing') return { result: 'missing', documents: plan.documents }
+      if (plan.changes.length === 0) return { result: 'busy' }
       const result = results[at]
       at += plan.changes.length
       return result === 'stale' ? { result, head: this.head(changes[i].document)?.head } : { result }
@@ -137,6 +139,26 @@ export class OpenedVolume implements Volume {
     return plan.changes.some((change) =>
       change.entries?.some(({ after }) => after !== undefined && this.#unfolded.has(hex(after.document))),
     )
+  }
+
+  async whereabouts(documents: DId[]): Promise<Whereabouts[]> {
+    await this.#folded(documents)
+    return documents.map((document) => this.#resources.reads.whereabouts(document))
+  }
+
+  async claims(document: DId): Promise<Claim[]> {
+    await this.#folded([document])
+    return this.#resources.reads.claims(document)
+  }
+
+  /** What was applied to these documents is in LMDB then. */
+  async #folded(documents: DId[]): Promise<void> {
+    await this.#turn
+    if (documents.some((document) => this.#unfolded.has(hex(document)))) {
+      this.#unfolded.clear()
+      await this.#resources.committer.fold()
+    }
+    this.#resources.reader.refresh()
   }
 
   async flush(): Promise<void> {
@@ -205,4 +227,13 @@ export class OpenedVolume implements Volume {
   on<K extends keyof VolumeEvents>(_event: K, listener: VolumeEvents[K]): () => void {
     return this.#resources.heads.on(listener)
   }
+}
+
+/** Plans of changes whose group cannot be asked for as a whole are empty. */
+function withoutHalves(changes: HeadChange[], planned: Planned[]): Planned[] {
+  const groups = new Set(changes.filter((_, i) => planned[i].kind === 'missing').map(({ group }) => group))
+  return planned.map((plan, i) => {
+    const { group } = changes[i]
+    return plan.kind === 'ask' && group !== undefined && groups.has(group) ? { kind: 'ask', changes: [] } : plan
+  })
 }

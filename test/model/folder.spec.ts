@@ -29,11 +29,20 @@ const name = fc
   .oneof(fc.uint8Array({ minLength: 1, maxLength: 6 }), fc.uint8Array({ minLength: 1, maxLength: 255 }))
   .filter((n) => model.nameFault(n) === undefined)
 const anyEntry: fc.Arbitrary<FolderEntry> = fc
-  .tuple(name, fc.nat(20), fc.integer({ min: 1, max: 15 }), fc.nat(5))
-  .map(([n, document, type, stamp]) => ({ ...entry(n, document, stamp), type }))
+  .tuple(name, fc.nat(20), fc.integer({ min: 1, max: 15 }), fc.constantFrom(0, 16), fc.nat(5))
+  .map(([n, document, type, link, stamp]) => ({ ...entry(n, document, stamp), type: type | link }))
 const sorted = (entries: FolderEntry[]) => entries.sort((a, b) => compare(a.name, b.name))
 
 describe('folder', () => {
+  it('marks further names of a file in the type', () => {
+    const link = { ...entry('a', 1, 1), document: new Uint8Array(16).fill(3), type: 8 | 16 }
+    assert.equal(
+      hex(model.encodeFolderEntries([link])),
+      '210a0161121003030303030303030303030303030303181822080000000000010000',
+    )
+    for (const type of [0, 16, 32, 40]) assert.throws(() => model.encodeFolderEntries([{ ...link, type }]))
+  })
+
   it('has the bytes it always had', () => {
     const two = [entry('a', 1), { ...entry('ö.txt', 2, 1_700_000_000_000), type: 4 }]
     assert.equal(

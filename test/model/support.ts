@@ -110,7 +110,7 @@ export const revision: fc.Arbitrary<Revision> = record({
     .uniqueArray(hash, { selector: hex, maxLength: 3 })
     .map((ids) => ids.sort((a, b) => (hex(a) < hex(b) ? -1 : 1))),
   type: fc.constantFrom('text/plain', 'inode/directory', 'x'),
-  flags: fc.nat(7),
+  flags: fc.nat(15),
   created: time,
   modified: time,
   author: fc.oneof(bytes(0), bytes(32)),
@@ -119,4 +119,10 @@ export const revision: fc.Arbitrary<Revision> = record({
   attributes,
   metadata,
   parts: mapOf(fc.constantFrom('content', 'entries', 'preview', 'ä'), content, 3),
-})
+  home: fc.option(
+    record({ folder: bytes(16), name: bytes(1, 20).map((name) => name.map((b) => b | 64)), stamp: clock }),
+    {
+      nil: undefined,
+    },
+  ),
+}).map(({ home, ...value }): Revision => (home ? { ...value, home } : { ...value, flags: value.flags & 7 }))

@@ -2,7 +2,7 @@
 // thread: it starts the threads again that serve them.
 
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link as linkFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { equal, hex } from '../../lib/model/bytes.js'
 import type { Volume } from '../../lib/volume/contract.js'
 import { noise } from '../model/support.js'
@@ -143,6 +143,144 @@ describe('Synchronization of two mounted volumes', function () {
     await shows(right.path('text'), 'ONE\ntwo\nTHREE\n')
     await converged()
     for (const side of [left, right]) assert.deepEqual((await readdir(side.path())).sort(), ['left', 'right', 'text'])
+  })
+
+  /** What both do while they are apart; then they meet. */
+  async function apart(doLeft: () => Promise<void>, doRight: () => Promise<void>): Promise<void> {
+    link.cut()
+    await inTime(() => hosts.every((host) => host.workers().length === 0), 'apart')
+    await doLeft()
+    await doRight()
+    await left.volume.flush()
+    await right.volume.flush()
+    connect()
+    await converged()
+  }
+
+  /** Every path below the mount point, and the contents of files. */
+  async function tree(side: VolumeFixture, ...below: string[]): Promise<Record<string, string>> {
+    const all: Record<string, string> = {}
+    for (const entry of await readdir(side.path(...below), { withFileTypes: true })) {
+      const names = [...below, entry.name]
+      if (entry.isDirectory()) Object.assign(all, { [`${names.join('/')}/`]: '' }, await tree(side, ...names))
+      else all[names.join('/')] = String(await readFile(side.path(...names)))
+    }
+    return all
+  }
+
+  async function bothShow(expected: Record<string, string>): Promise<void> {
+    for (const side of [left, right]) assert.deepEqual(await tree(side), expected)
+  }
+
+  it('keeps a file that one removed and the other changed', async () => {
+    await writeFile(left.path('file'), 'old')
+    await writeFile(left.path('gone'), 'gone')
+    await shows(right.path('file'), 'old')
+    await shows(right.path('gone'), 'gone')
+    await converged()
+    await apart(
+      async () => {
+        await rm(left.path('file'))
+        await rm(left.path('gone'))
+      },
+      () => writeFile(right.path('file'), 'changed'),
+    )
+    await bothShow({ file: 'changed' })
+    assert.deepEqual((await left.contents('file')).map(String), ['old', 'changed'])
+    await rm(right.path('file'))
+    await inTime(async () => (await readdir(left.path())).length === 0, 'the removal')
+    await converged()
+    await bothShow({})
+  })
+
+  it('keeps what one changed and made in folders that the other removed', async () => {
+    await mkdir(left.path('a', 'b'), { recursive: true })
+    await writeFile(left.path('a', 'b', 'changed'), 'old')
+    await writeFile(left.path('a', 'b', 'as it was'), 'old')
+    await writeFile(left.path('a', 'too'), 'old')
+    await shows(right.path('a', 'too'), 'old')
+    await shows(right.path('a', 'b', 'as it was'), 'old')
+    await converged()
+    await apart(
+      () => rm(left.path('a'), { recursive: true }),
+      async () => {
+        await writeFile(right.path('a', 'b', 'changed'), 'new')
+        await mkdir(right.path('a', 'c'))
+        await writeFile(right.path('a', 'c', 'made'), 'made')
+      },
+    )
+    await bothShow({ 'a/': '', 'a/b/': '', 'a/b/changed': 'new', 'a/c/': '', 'a/c/made': 'made' })
+  })
+
+  it('keeps one place of what both moved, and what one moved and the other removed', async () => {
+    for (const name of ['x', 'y', 'z']) await mkdir(left.path(name))
+    for (const name of ['both', 'links', 'removed']) await writeFile(left.path(name), name)
+    await mkdir(left.path('folder'))
+    await writeFile(left.path('folder', 'inside'), 'inside')
+    await linkFile(left.path('links'), left.path('z', 'further'))
+    for (const name of ['both', 'links', 'removed']) await shows(right.path(name), name)
+    await shows(right.path('folder', 'inside'), 'inside')
+    await shows(right.path('z', 'further'), 'links')
+    await converged()
+    await apart(
+      async () => {
+        await rename(left.path('both'), left.path('x', 'left'))
+        await rename(left.path('folder'), left.path('x', 'folder'))
+        await rm(left.path('removed'))
+      },
+      async () => {
+        await rename(right.path('both'), right.path('y', 'right'))
+        await rename(right.path('folder'), right.path('y', 'folder'))
+        await rename(right.path('removed'), right.path('y', 'removed'))
+      },
+    )
+    await bothShow({
+      links: 'links',
+      'x/': '',
+      'y/': '',
+      'y/folder/': '',
+      'y/folder/inside': 'inside',
+      'y/removed': 'removed',
+      'y/right': 'both',
+      'z/': '',
+      'z/further': 'links',
+    })
+  })
+
+  it('never loses folders that are moved into each other', async () => {
+    for (const name of ['a', 'b']) {
+      await mkdir(left.path(name))
+      await writeFile(left.path(name, 'file'), name)
+      await shows(right.path(name, 'file'), name)
+    }
+    await converged()
+    await apart(
+      () => rename(left.path('a'), left.path('b', 'a')),
+      () => rename(right.path('b'), right.path('a', 'b')),
+    )
+    await bothShow({ 'b/': '', 'b/a/': '', 'b/a/file': 'a', 'b/file': 'b' })
+  })
+
+  it('keeps both of two that get one name, under the same names on both', async () => {
+    await apart(
+      async () => {
+        await mkdir(left.path('folder'))
+        await writeFile(left.path('folder', 'left'), 'left')
+        await writeFile(left.path('file.txt'), 'left')
+      },
+      async () => {
+        await mkdir(right.path('folder'))
+        await writeFile(right.path('folder', 'right'), 'right')
+        await writeFile(right.path('file.txt'), 'right')
+      },
+    )
+    const shown = await tree(left)
+    assert.deepEqual(await tree(right), shown)
+    const values = Object.values(shown).filter(Boolean).sort()
+    assert.deepEqual(values, ['left', 'left', 'right', 'right'])
+    assert.equal(Object.keys(shown).filter((name) => /^(folder|folder~[0-9a-f]{8})\/$/.test(name)).length, 2)
+    assert.equal(Object.keys(shown).filter((name) => /^file(~[0-9a-f]{8})?\.txt$/.test(name)).length, 2)
+    assert.ok('file.txt' in shown && 'folder/' in shown, 'one keeps the name')
   })
 
   it('goes on after threads were killed on both sides', async () => {

@@ -2,7 +2,7 @@
 // Reads only. A change that is refused leaves the others of its request as they are.
 
 import { equal } from '../../model/bytes.js'
-import type { RId } from '../../model/types.js'
+import type { DId, RId } from '../../model/types.js'
 import type { LiveChange, LiveEntryChange } from '../contract.js'
 import type { Contents } from './contents.js'
 import { keyOf } from './folders.js'
@@ -47,8 +47,21 @@ export class ApplyCheck {
         results[i] = this.#checkOne(change)
         if (results[i] !== 'applied') again = true
       }
+      if (!again) again = this.#refuseGroups(changes, results)
     }
     return results
+  }
+
+  /** One of a group that is refused refuses the others. Answers whether it did. */
+  #refuseGroups(changes: LiveChange[], results: ApplyResult[]): boolean {
+    const refused = new Set(changes.filter((_, i) => results[i] !== 'applied').map(({ group }) => group))
+    let found = false
+    for (const [i, { group }] of changes.entries()) {
+      if (group === undefined || results[i] !== 'applied' || !refused.has(group)) continue
+      results[i] = 'busy'
+      found = true
+    }
+    return found
   }
 
   #checkOne(change: LiveChange): ApplyResult {
@@ -56,7 +69,7 @@ export class ApplyCheck {
     const head = this.#heads.get(placeKey(document)) ?? this.#c.heads.get(document)
     if (head === undefined ? expected !== undefined : expected === undefined || !equal(head, expected)) return 'stale'
     const inode = this.#c.identity.carrier(document)
-    if (inode && this.#isBusy(inode)) return 'busy'
+    if (inode ? this.#isBusy(inode) : this.#c.identity.isLeaving(document)) return 'busy'
     if (change.entries && !inode && !this.#offered.has(placeKey(document))) return 'busy'
     for (const entry of change.entries ?? []) if (this.#isEntryBusy(inode, entry)) return 'busy'
     this.#accept(change)
@@ -83,12 +96,20 @@ export class ApplyCheck {
     const { before, after, child } = entry
     if (after && !child && !this.#offered.has(placeKey(after.document)) && !this.#c.identity.carrier(after.document))
       return true
+    if (after && this.#isMovedHere(after.document)) return true
     if (!folder || !before || (after && sameDocument(after.document, before.document))) return false
     const { state } = this.#c
     const found = state.folders.find(state.folders.of(folder.ino), keyOf(entry.name), entry.name)
     const inode = found && state.inode(found.ino)
     if (!inode || !sameDocument(inode.document, before.document)) return false
     return this.#isBusy(inode) || (inode.isFolder && this.#isBusyBelow(inode))
+  }
+
+  /** A document that somebody moves here, too: sync has to see that first. */
+  #isMovedHere(document: DId): boolean {
+    const inode = this.#c.identity.carrier(document)
+    if (!inode) return false
+    return !this.#c.state.isCommitted(inode.localLsn) || (inode.parent > 0 && this.#c.durable.isUnsealed(inode.parent))
   }
 
   /** What is not committed is in memory, so only that is looked at. */

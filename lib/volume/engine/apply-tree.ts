@@ -5,7 +5,7 @@
 
 import type { Invalidation } from '../../fuse/file-system.js'
 import { compare } from '../../model/bytes.js'
-import type { DId, RId } from '../../model/types.js'
+import { type DId, type RId, TYPE_LINK } from '../../model/types.js'
 import type { LiveEntryChange, LiveRevision } from '../contract.js'
 import { type Folder, keyOf, type LiveEntry, nameOf } from './folders.js'
 import { type Identity, placeKey, sameDocument } from './identity.js'
@@ -96,7 +96,7 @@ export class TreeChanges {
     if (!inode) return
     const key = keyOf(name)
     const there = this.#entry(folder, key, name)
-    const entry = { ino: inode.ino, type: typeOf(inode.mode), stamp: after.stamp }
+    const entry = { ino: inode.ino, type: typeOf(inode.mode) | (after.type & TYPE_LINK), stamp: after.stamp }
     this.#c.clock.observe(after.stamp)
     if (there?.ino === inode.ino) {
       this.#c.transaction.link(this.#folderOf(folder), key, name, entry)

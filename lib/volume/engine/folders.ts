@@ -3,6 +3,7 @@
 // Invariants: an entry that a frame changed stays until a snapshot of LMDB has it; `complete` folders hold every entry they
 // have, so that a name that is not there is not asked for.
 
+import { TYPE_MASK } from '../../model/types.js'
 import type { EntryRecord, Lsn } from '../../store/records.js'
 import type { DurableState } from './ports.js'
 
@@ -39,6 +40,7 @@ export class Folder {
 export interface Listed {
   key: string
   ino: number
+  /** DT_*. */
   type: number
 }
 
@@ -134,7 +136,7 @@ export class Folders {
     const listed: Listed[] = []
     if (folder.complete) {
       for (const [key, entry] of folder.entries)
-        if (entry.ino !== 0) listed.push({ key, ino: entry.ino, type: entry.type })
+        if (entry.ino !== 0) listed.push({ key, ino: entry.ino, type: entry.type & TYPE_MASK })
       return listed
     }
     this.#listDurable(folder, listed)
@@ -152,13 +154,13 @@ export class Folders {
         const known = folder.entries.get(key)
         if (known !== undefined) seen.add(key)
         const { ino, type } = known ?? entry
-        if (ino !== 0) listed.push({ key, ino, type })
+        if (ino !== 0) listed.push({ key, ino, type: type & TYPE_MASK })
       }
       if (page.length < PAGE) break
       after = page[page.length - 1].name
     }
     for (const [key, entry] of folder.entries) {
-      if (entry.ino !== 0 && !seen.has(key)) listed.push({ key, ino: entry.ino, type: entry.type })
+      if (entry.ino !== 0 && !seen.has(key)) listed.push({ key, ino: entry.ino, type: entry.type & TYPE_MASK })
     }
   }
 

@@ -131,6 +131,11 @@ export class Identity {
     return root && sameDocument(root.document, document) ? 1 : 0
   }
 
+  /** Whether a document was removed here just now, and the committer has not made a revision of that yet. */
+  isLeaving(document: DId): boolean {
+    return this.placeOf(document) !== 0 && this.carrier(document) === undefined
+  }
+
   /** The inode that carries a document. */
   carrier(document: DId): Inode | undefined {
     const ino = this.placeOf(document)

@@ -4,6 +4,7 @@
 
 import { EEXIST, EISDIR, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../../fuse/errno.js'
 import type { Caller, Errno } from '../../fuse/file-system.js'
+import { TYPE_LINK } from '../../model/types.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
 import type { LiveContent } from '../../store/records.js'
 import { keyOf } from './folders.js'
@@ -164,7 +165,7 @@ export class Namespace extends NameChanges {
     if (inode.nlink === 0) inode.parent = parentIno
     inode.nlink++
     this.changed(parent)
-    transaction.link(folder, key, name, { ino, type: typeOf(inode.mode), stamp: clock.stamp() })
+    transaction.link(folder, key, name, { ino, type: typeOf(inode.mode) | TYPE_LINK, stamp: clock.stamp() })
     transaction.commit()
     return inode
   }

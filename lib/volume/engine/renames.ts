@@ -3,6 +3,8 @@
 
 import { EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
+import { TYPE_LINK, TYPE_MASK } from '../../model/types.js'
+import type { EntryRecord } from '../../store/records.js'
 import { keyOf } from './folders.js'
 import type { Inode } from './inode.js'
 import { NAME_MAX, S_IFMT } from './modes.js'
@@ -46,11 +48,17 @@ export class Renames extends NameChanges {
       newParent.nlink++
     }
     transaction.unlink(from.folder, from.key, from.name)
-    const entry = { ino: from.inode.ino, type: from.entry.type, stamp: clock.stamp() }
+    const entry = this.#moved(from)
     transaction.link(state.folders.of(newParent.ino), keyOf(newName), newName, entry)
     transaction.commit()
     if (!isTemporaryOf(from.name, newName)) this.c.identity.left(from.parent.ino, from.key, from.inode, clock.span)
     return 0
+  }
+
+  /** Its entry elsewhere: later than the one it has. A further name stays one while there are others. */
+  #moved({ inode, entry }: Place): EntryRecord {
+    const link = inode.nlink > 1 ? entry.type & TYPE_LINK : 0
+    return { ino: inode.ino, type: (entry.type & TYPE_MASK) | link, stamp: this.c.clock.stamp(entry.stamp) }
   }
 
   /** Touches what every rename changes. */
@@ -81,7 +89,7 @@ export class Renames extends NameChanges {
       this.dropFolder(to.inode)
     } else this.dropLink(to.inode)
     transaction.unlink(from.folder, from.key, from.name)
-    const entry = { ino: from.inode.ino, type: from.entry.type, stamp: clock.stamp() }
+    const entry = this.#moved(from)
     transaction.link(to.folder, to.key, to.name, entry)
     const lsn = transaction.commit({ urgent: true })
     if (handsOver) {
@@ -106,8 +114,8 @@ export class Renames extends NameChanges {
       loses.nlink--
       gains.nlink++
     }
-    const there = { ino: from.inode.ino, type: from.entry.type, stamp: clock.stamp() }
-    const here = { ino: to.inode.ino, type: to.entry.type, stamp: clock.stamp() }
+    const there = this.#moved(from)
+    const here = this.#moved(to)
     transaction.link(to.folder, to.key, to.name, there)
     transaction.link(from.folder, from.key, from.name, here)
     transaction.commit()

@@ -1,7 +1,8 @@
 // Time as the engine sees it: nanosecond times of inodes, the stamps of entries, and a clock for spans. Owns the last stamp
 // given. Invariants: `read()` never goes back within one millisecond; stamps always grow.
 
-import { CLOCK_ZERO, receive, tick } from '../../model/clock.js'
+import { compare } from '../../model/bytes.js'
+import { CLOCK_ZERO, receive, successor, tick } from '../../model/clock.js'
 import type { Clock } from '../../model/types.js'
 
 export interface TimeSource {
@@ -49,10 +50,10 @@ export class WallClock {
     return this.#source.monotonic()
   }
 
-  /** A new stamp, later than every stamp given or observed. */
-  stamp(): Clock {
+  /** A new stamp, later than every stamp given or observed, and than `after`, however far in the future that is. */
+  stamp(after?: Clock): Clock {
     this.#last = tick(this.#last, this.#source.date())
-    return this.#last
+    return after && compare(after, this.#last) >= 0 ? successor(after) : this.#last
   }
 
   /** A stamp from elsewhere: later ones of ours will be above it, unless it is absurdly far in the future. */

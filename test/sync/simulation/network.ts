@@ -195,6 +195,7 @@ export class Network {
       assert.deepEqual([...other.tree()], [...first.tree()])
       assert.deepEqual(other.audit(), [])
     }
+    assert.deepEqual(first.treeFaults(), [])
   }
 
   /** No version that anybody made, and that ever was a head anywhere, is missing anywhere. */

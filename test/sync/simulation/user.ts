@@ -21,13 +21,15 @@ interface Place {
 }
 
 /** Everything below the root, folders apart from files. */
-function places(volume: MemoryVolume): { folders: DId[]; files: Place[] } {
-  const found = { folders: [volume.root], files: [] as Place[] }
+function places(volume: MemoryVolume): { folders: DId[]; files: Place[]; inner: Place[] } {
+  const found = { folders: [volume.root], files: [] as Place[], inner: [] as Place[] }
   for (let i = 0; i < found.folders.length && i < 200; i++) {
     const folder = found.folders[i]
     for (const [name, document] of volume.ls(folder)) {
-      if (volume.isFolder(document)) found.folders.push(document)
-      else found.files.push({ folder, name, document })
+      if (volume.isFolder(document)) {
+        found.folders.push(document)
+        found.inner.push({ folder, name, document })
+      } else found.files.push({ folder, name, document })
     }
   }
   return found
@@ -45,14 +47,18 @@ export class RandomUser {
   /** One change, or none where there is nothing to change. */
   act(): void {
     const { volume } = this.device
-    const { folders, files } = places(volume)
+    const { folders, files, inner } = places(volume)
     const what = this.random()
     const file = files.length ? this.#of(files) : undefined
-    if (what < 0.3 || !file) volume.create(this.#of(folders), this.#name(), this.#content())
-    else if (what < 0.65) volume.write(file.document, this.#content())
-    else if (what < 0.75) volume.mkdir(this.#of(folders), this.#name())
-    else if (what < 0.87) volume.unlink(file.folder, file.name)
-    else volume.rename(file.folder, file.name, this.#of(folders), this.#name())
+    const folder = inner.length ? this.#of(inner) : undefined
+    if (what < 0.25 || !file) volume.create(this.#of(folders), this.#name(), this.#content())
+    else if (what < 0.5) volume.write(file.document, this.#content())
+    else if (what < 0.62 || !folder) volume.mkdir(this.#of(folders), this.#name())
+    else if (what < 0.72) volume.unlink(file.folder, file.name)
+    else if (what < 0.77) volume.unlink(folder.folder, folder.name)
+    else if (what < 0.8) volume.hardLink(file.document, this.#of(folders), this.#name())
+    else if (what < 0.9) volume.rename(file.folder, file.name, this.#of(folders), this.#name())
+    else volume.rename(folder.folder, folder.name, this.#of(folders), this.#name())
   }
 
   #of<T>(list: T[]): T {

@@ -5,25 +5,32 @@
 
 import { createHash } from 'node:crypto'
 import { compare, equal, hex } from '../../../lib/model/bytes.js'
-import { makeClock } from '../../../lib/model/clock.js'
+import { CLOCK_ZERO, makeClock, receive, successor, tick } from '../../../lib/model/clock.js'
 import { decodeRevision, encodeRevision } from '../../../lib/model/codec.js'
 import { allChunks, encodeContent, inlineContent, readContent, sameContent } from '../../../lib/model/content-tree.js'
-import { decodeFolder, encodeFolder } from '../../../lib/model/folder.js'
+import { decodeFolder, diffFolder, encodeFolder } from '../../../lib/model/folder.js'
 import { hashOf, ridOf } from '../../../lib/model/hash.js'
+import { isRemoved } from '../../../lib/model/merge.js'
+import { isPlace } from '../../../lib/model/merge-folder.js'
+import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/settle.js'
 import {
   type ChunkId,
   type ChunkSource,
+  type Clock,
   type Content,
   type DId,
   FLAG_CONFLICT,
+  FLAG_REMOVED,
   FLAG_STICKY,
   type FolderEntry,
+  type Home,
   PART_CONTENT,
   PART_ENTRIES,
   type Revision,
   type RId,
   type SId,
   TYPE_FOLDER,
+  TYPE_LINK,
 } from '../../../lib/model/types.js'
 import type {
   ApplyResult,
@@ -94,10 +101,13 @@ export class MemoryVolume implements Volume {
   readonly #live = new Map<string, RId>()
   readonly #documents = new Map<string, DId>()
   readonly #drafts = new Map<string, Draft>()
+  /** Documents that somebody took out of a folder here since the last commit, and where they were. */
+  readonly #left = new Map<string, { document: DId; home: Home }>()
   readonly #inos = new Map<string, number>()
   readonly #listeners = new Set<VolumeEvents['heads']>()
   #ids = 0
   #ticks = 0
+  #stamp: Clock = CLOCK_ZERO
   #scheduled = false
   #over = false
 
@@ -231,16 +241,25 @@ export class MemoryVolume implements Volume {
     this.onApply?.(changes)
     this.counts.applies++
     const coming = new Set(changes.map(({ document }) => hex(document)))
-    const results = changes.map((change) => this.#apply(change, coming))
+    const results = changes.map((change) => this.#mayApply(change, coming))
+    const refused = new Set(changes.filter((_, i) => results[i].result !== 'applied').map(({ group }) => group))
+    for (const [i, { group }] of changes.entries())
+      if (group !== undefined && refused.has(group) && results[i].result === 'applied') results[i] = { result: 'busy' }
+    for (const [i, { document, head }] of changes.entries()) {
+      if (results[i].result !== 'applied') continue
+      this.#live.set(hex(document), head)
+      this.#documents.set(hex(document), document)
+      this.counts.applied++
+    }
     this.#commitSoon()
     return results
   }
 
-  #apply({ document, expected, head }: HeadChange, coming: Set<string>): ApplyResult {
+  #mayApply({ document, expected, head }: HeadChange, coming: Set<string>): ApplyResult {
     const key = hex(document)
     const revision = this.revision(head)
     if (!revision) throw new Error(`apply of ${hex(head)}, which was not imported`)
-    if (this.#drafts.has(key) || this.open.has(key)) return { result: 'busy' }
+    if (this.#drafts.has(key) || this.#left.has(key) || this.open.has(key)) return { result: 'busy' }
     const now = this.#live.get(key)
     if (now ? !expected || !equal(now, expected) : expected) return { result: 'stale', head: now }
     if (revision.type === TYPE_FOLDER) {
@@ -248,10 +267,15 @@ export class MemoryVolume implements Volume {
         (e) => !this.#live.has(hex(e.document)) && !coming.has(hex(e.document)),
       )
       if (unknown.length) return { result: 'missing', documents: unknown.map((e) => e.document) }
+      const before = expected && this.revision(expected)
+      for (const { after } of diffFolder(entriesOf(before), entriesOf(revision), this.source)) {
+        if (!after) continue
+        this.#stamp = receive(this.#stamp, after.stamp, this.#now())
+        // Somebody moved it here, too, and nobody else knows yet.
+        const claims = this.#drafts.size ? this.#claims(after.document) : []
+        if (claims.some(({ folder }) => this.#drafts.has(hex(folder)))) return { result: 'busy' }
+      }
     }
-    this.#live.set(key, head)
-    this.#documents.set(key, document)
-    this.counts.applied++
     return { result: 'applied' }
   }
 
@@ -268,6 +292,11 @@ export class MemoryVolume implements Volume {
       if (this.open.has(key)) continue
       this.#drafts.delete(key)
       this.#seal(key, draft)
+    }
+    for (const [key, { document, home }] of [...this.#left]) {
+      if (this.open.has(key)) continue
+      this.#left.delete(key)
+      if (this.#live.has(key) && !this.#claims(document).length) this.#bury(key, home)
     }
     for (const [key, rid] of this.#live) {
       const before = this.#durable.heads.get(key)
@@ -314,23 +343,48 @@ export class MemoryVolume implements Volume {
     this.#commitSoon()
   }
 
+  /** As `rm -r` does it: what is in a folder first. */
   unlink(folder: DId, name: string): void {
-    this.#entriesOf(folder).delete(name)
+    const entry = this.#entriesOf(folder).get(name)
+    if (!entry) return
+    if (this.isFolder(entry.document))
+      for (const [inside] of this.ls(entry.document)) this.unlink(entry.document, inside)
+    this.#leave(folder, name)
     this.#commitSoon()
   }
 
-  rename(from: DId, name: string, to: DId, newName: string): void {
+  /** Whether it was done: not of a folder into itself. */
+  rename(from: DId, name: string, to: DId, newName: string): boolean {
     const entry = this.#entriesOf(from).get(name)
     if (!entry) throw new Error(`no ${name}`)
+    if (this.isFolder(entry.document) && (equal(entry.document, to) || this.isBelow(to, entry.document))) return false
+    const replaced = this.#entriesOf(to).get(newName)
+    if (replaced && (equal(replaced.document, entry.document) || this.isFolder(replaced.document))) return false
     this.#entriesOf(from).delete(name)
-    this.#link(to, newName, entry.document, entry.type << 12)
+    this.#link(to, newName, entry.document, (entry.type & ~TYPE_LINK) << 12, entry.stamp)
+    const entries = this.#entriesOf(to)
+    const isFurther = (entry.type & TYPE_LINK) !== 0 && this.#claims(entry.document).length > 1
+    if (isFurther) entries.set(newName, { ...entries.get(newName)!, type: entry.type })
+    return true
+  }
+
+  /** One more name of a file. */
+  hardLink(document: DId, folder: DId, name: string): void {
+    if (this.#entriesOf(folder).has(name)) return
+    this.#link(folder, name, document, FILE_MODE)
+    const entries = this.#entriesOf(folder)
+    entries.set(name, { ...entries.get(name)!, type: (FILE_MODE >> 12) | TYPE_LINK })
+  }
+
+  isBelow(document: DId, folder: DId): boolean {
+    return this.ls(folder).some(
+      ([, inside]) => equal(inside, document) || (this.isFolder(inside) && this.isBelow(document, inside)),
+    )
   }
 
   /** Names and documents in the live folder, in name order. */
   ls(folder: DId): [string, DId][] {
-    const draft = this.#drafts.get(hex(folder))
-    const entries = draft?.entries ? [...draft.entries.values()] : this.#liveEntries(folder)
-    return entries
+    return this.#draftedEntries(folder)
       .sort((a, b) => compare(a.name, b.name))
       .map((entry): [string, DId] => [Buffer.from(entry.name).toString(), entry.document])
   }
@@ -358,6 +412,35 @@ export class MemoryVolume implements Volume {
       } else all.set(path + name, createHash('sha256').update(this.bytes(document)).digest('hex').slice(0, 16))
     }
     return all
+  }
+
+  async whereabouts(documents: DId[]): Promise<Whereabouts[]> {
+    return documents.map((document) => {
+      const claims = this.#claims(document)
+      return { names: claims.length, parent: claims[0]?.folder }
+    })
+  }
+
+  async claims(document: DId): Promise<Claim[]> {
+    return this.#claims(document)
+  }
+
+  /** Entries of the live tree, folder by folder. */
+  *liveClaims(): Iterable<Claim> {
+    const folders = [this.root]
+    const seen = new Set<string>()
+    for (let folder = folders.pop(); folder; folder = folders.pop()) {
+      if (seen.has(hex(folder))) continue
+      seen.add(hex(folder))
+      for (const entry of this.#draftedEntries(folder)) {
+        yield { folder, entry }
+        if (this.isFolder(entry.document)) folders.push(entry.document)
+      }
+    }
+  }
+
+  #claims(document: DId): Claim[] {
+    return [...this.liveClaims()].filter(({ entry }) => equal(entry.document, document))
   }
 
   /** All heads as text, by document. */
@@ -406,6 +489,28 @@ export class MemoryVolume implements Volume {
       }
     }
     return problems
+  }
+
+  /** What no tree may be: documents in two places, or in none though nobody removed them. */
+  treeFaults(): string[] {
+    const faults: string[] = []
+    const places = new Map<string, number>()
+    for (const { entry } of this.liveClaims())
+      if (isPlace(entry)) places.set(hex(entry.document), (places.get(hex(entry.document)) ?? 0) + 1)
+    const named = new Set([...this.liveClaims()].map(({ entry }) => hex(entry.document)))
+    for (const [key, count] of places) if (count > 1) faults.push(`${key} is in ${count} places`)
+    for (const [key, { head }] of this.#durable.heads) {
+      const removed = isRemoved(this.revision(head)!)
+      if (!removed && !named.has(key) && key !== hex(this.root)) faults.push(`${key} is nowhere`)
+      if (removed && named.has(key) && this.#isRemovalLost(head, key)) faults.push(`${key} was removed and is there`)
+    }
+    return faults
+  }
+
+  /** Whether the very entries that somebody removed still name the document. Others may: whoever removed it knew nothing of them. */
+  #isRemovalLost(head: RId, key: string): boolean {
+    const { home } = this.revision(head)!
+    return [...this.liveClaims()].some(({ entry }) => hex(entry.document) === key && equal(entry.stamp, home!.stamp))
   }
 
   #auditContent(content: Content): string[] {
@@ -493,6 +598,32 @@ export class MemoryVolume implements Volume {
     return head
   }
 
+  #draftedEntries(folder: DId): FolderEntry[] {
+    const draft = this.#drafts.get(hex(folder))
+    return draft?.entries ? [...draft.entries.values()] : this.#liveEntries(folder)
+  }
+
+  /** The name names nothing any more. */
+  #leave(folder: DId, name: string): void {
+    const entries = this.#entriesOf(folder)
+    const entry = entries.get(name)
+    if (!entry) return
+    entries.delete(name)
+    const home = { folder, name: entry.name, stamp: entry.stamp }
+    this.#left.set(hex(entry.document), { document: entry.document, home })
+  }
+
+  #bury(key: string, home: Home): void {
+    const head = this.#live.get(key)!
+    const old = this.revision(head)!
+    const parts = new Map(old.parts)
+    if (old.type === TYPE_FOLDER) parts.set(PART_ENTRIES, inlineContent(new Uint8Array(0)))
+    const made = this.#revision([head], old.type, parts)
+    const { created, modified } = old
+    const flags = (made.flags & ~FLAG_CONFLICT) | FLAG_REMOVED
+    this.#live.set(key, this.#store(encodeRevision({ ...made, created, modified, flags, home })))
+  }
+
   #seal(key: string, draft: Draft): void {
     const before = this.#live.get(key)
     const old = before && this.revision(before)
@@ -504,7 +635,8 @@ export class MemoryVolume implements Volume {
     if (had && sameContent(had, content)) return
     for (const { id, bytes } of chunks) this.#durable.chunks.set(hex(id), Uint8Array.from(bytes))
     const revision = this.#revision(before ? [before] : [], draft.type, new Map([[part, content]]))
-    this.#live.set(key, this.#store(encodeRevision({ ...revision, created: old?.created ?? revision.created })))
+    const kept = { created: old?.created ?? revision.created, ...(old?.home && { home: old.home }) }
+    this.#live.set(key, this.#store(encodeRevision({ ...revision, ...kept })))
     // Several revisions of a draft within one commit: the head is the last, the others are its ancestors.
   }
 
@@ -527,8 +659,15 @@ export class MemoryVolume implements Volume {
     }
   }
 
-  #link(folder: DId, name: string, document: DId, mode: number): void {
-    const stamp = makeClock((this.#init.now ?? 1_700_000_000_000) + ++this.#ticks)
+  #now(): number {
+    return (this.#init.now ?? 1_700_000_000_000) + this.#ticks
+  }
+
+  #link(folder: DId, name: string, document: DId, mode: number, after = CLOCK_ZERO): void {
+    this.#ticks++
+    this.#stamp = tick(this.#stamp, this.#now())
+    const stamp = compare(after, this.#stamp) >= 0 ? successor(after) : this.#stamp
+    this.unlink(folder, name)
     this.#entriesOf(folder).set(name, { name: text.encode(name), document, type: mode >> 12, stamp })
     this.#commitSoon()
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { hex } from '../../../lib/model/bytes.js'
+import { FLAG_REMOVED } from '../../../lib/model/types.js'
 import { O_RDWR, ok, ROOT, Shell, TestVolume } from './support.js'
 
 describe('engine: identity survives the way programs save', () => {
@@ -24,7 +25,8 @@ describe('engine: identity survives the way programs save', () => {
     let head = volume.batch.view.document(document)?.head
     while (head) {
       const revision = volume.batch.reviser.revision(head)
-      contents.push(Buffer.from(revision.parts.get('content')!.inline!).toString())
+      const isRemoval = (revision.flags & FLAG_REMOVED) !== 0
+      if (!isRemoval) contents.push(Buffer.from(revision.parts.get('content')!.inline!).toString())
       head = revision.parents[0]
     }
     return contents.reverse()
