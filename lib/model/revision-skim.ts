@@ -1,4 +1,4 @@
-// Parents, creation, author and clock of an encoded revision, without decoding the rest: for walks over thousands of them. For bytes that were
+// Parents, flags, creation, author and clock of an encoded revision, without decoding the rest: for walks over thousands of them. For bytes that were
 // checked when they came in; never believes lengths, and says no more than that bytes are none.
 
 import { NotCanonicalError } from './errors.js'
@@ -7,6 +7,7 @@ import type { Clock, RId } from './types.js'
 
 export interface SkimmedRevision {
   parents: RId[]
+  flags: number
   /** Creation of the document, encoded: equal bytes are equal times. */
   created: Uint8Array
   /** 32 bytes, or none. */
@@ -16,6 +17,7 @@ export interface SkimmedRevision {
 
 // Keys of protobuf fields (proto/model.proto): number << 3 | wire type.
 const PARENT = (2 << 3) | 2
+const FLAGS = 4 << 3
 const CREATED = (5 << 3) | 2
 const AUTHOR = (7 << 3) | 2
 const CLOCK = (8 << 3) | 2
@@ -33,6 +35,7 @@ export function skimRevision(bytes: Uint8Array): SkimmedRevision {
   const parents: RId[] = []
   let created: Uint8Array = NOTHING
   let author: Uint8Array = NOTHING
+  let flags = 0
   let at = 0
   const varint = (): number => {
     let value = 0
@@ -46,12 +49,13 @@ export function skimRevision(bytes: Uint8Array): SkimmedRevision {
   while (at < bytes.length) {
     const key = varint()
     const length = varint()
+    if (key === FLAGS) flags = length
     if ((key & 7) === VARINT) continue
     if ((key & 7) !== BYTES) fail()
     if (length > bytes.length - at) fail()
     const value = bytes.subarray(at, at + length)
     // Fields come in the order of their numbers: nothing behind the clock is wanted.
-    if (key === CLOCK) return isClock(value) ? { parents, created, author, clock: value } : fail()
+    if (key === CLOCK) return isClock(value) ? { parents, flags, created, author, clock: value } : fail()
     if (key === PARENT) parents.push(isRId(value) ? value : fail())
     else if (key === CREATED) created = value
     else if (key === AUTHOR) author = value

@@ -12,7 +12,8 @@ describe('skimming a revision', () => {
   it('tells parents, author and clock as they were encoded', () => {
     fc.assert(
       fc.property(revision, (value) => {
-        const { parents, created, author, clock } = skimRevision(encodeRevision(value))
+        const { parents, flags, created, author, clock } = skimRevision(encodeRevision(value))
+        assert.equal(flags, value.flags)
         assert.deepEqual(parents.map(bytes), value.parents.map(bytes))
         const { sec, nsec } = value.created
         const time = peerdrive.model.Time.encode({ sec, nsec }).finish()

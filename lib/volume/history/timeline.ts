@@ -6,7 +6,7 @@
 
 import { compare, equal, hex } from '../../model/bytes.js'
 import { type SkimmedRevision, skimRevision } from '../../model/revision-skim.js'
-import type { Clock, DId, RId } from '../../model/types.js'
+import { type Clock, type DId, FLAG_REMOVED, type RId } from '../../model/types.js'
 import type { HistoryStore } from './ports.js'
 
 /** Revisions of one document that are looked at, the newest ones. */
@@ -56,7 +56,8 @@ export function* newestFirst(
   const first = head && read(head)
   if (first) frontier.push(first)
   for (let n = 0, next = frontier.pop(); next && n < WALK_MAX; n++, next = frontier.pop()) {
-    yield next
+    // That a document was removed is no state of it.
+    if ((next.flags & FLAG_REMOVED) === 0) yield next
     const parents = next.parents.map(read).filter((parent) => parent !== undefined)
     for (const parent of own ? ownOf(next, parents) : parents) {
       seen.add(hex(parent.rid))
