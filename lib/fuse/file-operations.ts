@@ -31,10 +31,12 @@ export abstract class FileOperations extends NodeOperations {
 
   protected create(node: number): void {
     const name = this.name(16)
+    this.caller.umask = this.in[2]
     this.created(name ? this.fs.create(this.caller, node, name, this.in[1], this.in[0]) : ENAMETOOLONG)
   }
 
   protected temporary(node: number): void {
+    this.caller.umask = this.in[2]
     this.created(this.fs.tmpfile(this.caller, node, this.in[1], this.in[0]))
   }
 

@@ -39,6 +39,8 @@ export interface Caller {
   uid: number
   gid: number
   pid: number
+  /** Of operations that make something, with the option `acls`: not applied to the mode yet. */
+  umask?: number
 }
 
 /** Answered at once, or `PENDING`: the answer is given later through `Completion` (see `Request`). */
@@ -172,8 +174,11 @@ export interface FileSystem {
   getxattr(caller: Caller, ino: number, name: Buffer): Buffer | Errno
   /** NUL-terminated names, one after another. */
   listxattr(caller: Caller, ino: number): Buffer | Errno
-  /** `flags`: XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr(caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number): Errno
+  /**
+   * `flags`: XATTR_CREATE 1, XATTR_REPLACE 2. `killGroupId`: with an access control list is set by somebody who may not keep the
+   * set-group-id bit.
+   */
+  setxattr(caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number, killGroupId?: boolean): Errno
   removexattr(caller: Caller, ino: number, name: Buffer): Errno
 }
 

@@ -23,7 +23,7 @@ export const FILE_SYSTEM_NAME = 'peerdrive'
 const TYPE = `fuse.${FILE_SYSTEM_NAME}`
 
 export interface AttachOptions {
-  /** Other users may enter (permissions are checked by the kernel); default: as root yes, else no (/etc/fuse.conf decides). */
+  /** Other users may enter (permissions are checked by the kernel); default: as root, and where /etc/fuse.conf has user_allow_other. */
   allowOther?: boolean
   /** Honour set-id bits of files; default no. Root only. */
   suid?: boolean
@@ -159,7 +159,7 @@ async function attachThroughHelper(mountPoint: string, options: AttachOptions): 
       `fsname=${options.source ?? FILE_SYSTEM_NAME}`,
       `subtype=${FILE_SYSTEM_NAME}`,
     ]
-    if (options.allowOther) wishes.push('allow_other')
+    if (options.allowOther ?? othersAllowed(fuseConfiguration())) wishes.push('allow_other')
     if (options.allowNonEmpty) wishes.push('nonempty')
     const said = await runHelper(mountPoint, ['-o', wishes.join(','), '--', mountPoint], theirs)
     if (said.text.includes('/dev/fuse')) throw new NoFuseDeviceError(mountPoint, said.text)
@@ -171,6 +171,19 @@ async function attachThroughHelper(mountPoint: string, options: AttachOptions): 
     closeSync(ours)
     closeSync(theirs)
   }
+}
+
+function fuseConfiguration(): string {
+  try {
+    return readFileSync('/etc/fuse.conf', 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+/** Whether fuse.conf(5) lets ordinary users mount for others. Whether those may do something, modes say. */
+export function othersAllowed(configuration: string): boolean {
+  return configuration.split('\n').some((line) => line.trim() === 'user_allow_other')
 }
 
 const HELPER_ADVICE =

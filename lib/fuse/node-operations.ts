@@ -1,7 +1,7 @@
 // Operations on inodes, names and extended attributes. Own nothing.
 
 import { EINVAL, ENAMETOOLONG, ENOENT, ERANGE } from './errno.js'
-import { Init, XATTR_SIZE_MAX } from './opcodes.js'
+import { Init, SETXATTR_ACL_KILL_SGID, XATTR_SIZE_MAX } from './opcodes.js'
 import { ENTRY_OUT, putNoEntry, u64 } from './protocol.js'
 import { OUT, Serving, split } from './serving.js'
 
@@ -26,11 +26,13 @@ export abstract class NodeOperations extends Serving {
 
   protected makeNode(node: number): void {
     const name = this.name(16)
+    this.caller.umask = this.in[2]
     this.entry(name ? this.fs.mknod(this.caller, node, name, this.in[0], this.in[1]) : ENAMETOOLONG)
   }
 
   protected makeDirectory(node: number): void {
     const name = this.name(8)
+    this.caller.umask = this.in[1]
     this.entry(name ? this.fs.mkdir(this.caller, node, name, this.in[0] | S_IFDIR) : ENAMETOOLONG)
   }
 
@@ -58,13 +60,15 @@ export abstract class NodeOperations extends Serving {
   }
 
   protected setxattr(node: number): void {
-    const at = this.memory.negotiated!.flags & Init.SETXATTR_EXT ? 16 : 8
+    const extended = (this.memory.negotiated!.flags & Init.SETXATTR_EXT) !== 0
+    const at = extended ? 16 : 8
     const size = this.in[0]
     const name = this.name(at)
     if (!name) return this.reply.error(ERANGE)
     const start = at + name.length + 1
     if (size > XATTR_SIZE_MAX || start + size > this.length) return this.reply.error(EINVAL)
     const value = this.body.subarray(start, start + size)
-    this.reply.error(this.fs.setxattr(this.caller, node, name, value, this.in[1]))
+    const kill = extended && (this.in[2] & SETXATTR_ACL_KILL_SGID) !== 0
+    this.reply.error(this.fs.setxattr(this.caller, node, name, value, this.in[1], kill))
   }
 }

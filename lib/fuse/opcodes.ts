@@ -75,9 +75,11 @@ export const Init = {
   ASYNC_READ: 1 << 0,
   ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
+  DONT_MASK: 1 << 6,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
   PARALLEL_DIROPS: 1 << 18,
+  POSIX_ACL: 1 << 20,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   EXPLICIT_INVAL_DATA: 1 << 25,
@@ -116,6 +118,7 @@ export const GETATTR_FH = 1
 export const OPEN_KILL_SUIDGID = 1
 export const WRITE_KILL_SUIDGID = 1 << 2
 export const FSYNC_FDATASYNC = 1
+export const SETXATTR_ACL_KILL_SGID = 1
 
 export const Notify = { INVAL_INODE: 2, INVAL_ENTRY: 3, DELETE: 6 } as const
 

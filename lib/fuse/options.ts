@@ -21,6 +21,11 @@ export interface ServeOptions {
    * `security.capability` that a cached write costs. What was written is not cached, so that reading it later asks once.
    */
   directWrites: boolean
+  /**
+   * The file system keeps POSIX access control lists, in `system.posix_acl_access` and `system.posix_acl_default`, which the kernel
+   * enforces: it inherits them, keeps them and modes in step, and applies the umask itself.
+   */
+  acls: boolean
   /** Ask for pass-through; answers with `backing` use it where the kernel and the rights of the process allow it. */
   passthrough: boolean
   /** Bytes, a power of two: st_blksize, by which some programs size their buffers. */
@@ -44,6 +49,7 @@ export const SERVE_DEFAULTS: ServeOptions = {
   wantsFlush: false,
   atomicTruncate: false,
   directWrites: true,
+  acls: false,
   passthrough: false,
   blockSize: 4096,
   maxBackground: 64,

@@ -1,12 +1,13 @@
 // setattr and extended attributes: what chmod, chown, utimensat, truncate and setxattr change. Owns no state. Permissions are
 // the kernel's business; what follows from a permitted change (set-id bits, ctime) is done here.
 
-import { EINVAL, EISDIR, ENOENT } from '../../fuse/errno.js'
+import { EACCES, EINVAL, EISDIR, ENODATA, ENOENT, EOPNOTSUPP } from '../../fuse/errno.js'
 import type { Caller, Changes, Errno, Time } from '../../fuse/file-system.js'
+import * as acl from './acl.js'
 import type { FileData } from './file-data.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
-import { S_IFMT } from './modes.js'
+import { S_IFLNK, S_IFMT, S_ISGID } from './modes.js'
 import { dropPrivileges, hasPrivileges } from './set-ids.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
@@ -49,7 +50,7 @@ export class AttributeChanges {
     this.#transaction.touch(inode)
     if (!inode.isFolder && (kill || changes.size !== undefined))
       dropPrivileges(inode, kill && mayKill(caller, inode, changes), caller)
-    if (changes.mode !== undefined) inode.mode = (inode.mode & S_IFMT) | (changes.mode & 0o7777)
+    if (changes.mode !== undefined) this.#setMode(inode, changes.mode)
     if (changes.uid !== undefined) inode.uid = changes.uid
     if (changes.gid !== undefined) inode.gid = changes.gid
     if (changes.size !== undefined) this.#setModified(inode, 'now')
@@ -62,6 +63,14 @@ export class AttributeChanges {
     inode.ctimeSec = clock.sec
     inode.ctimeNsec = clock.nsec
     this.#transaction.commit()
+  }
+
+  #setMode(inode: Inode, mode: number): void {
+    inode.mode = (inode.mode & S_IFMT) | (mode & 0o7777)
+    const list = inode.xattrs.length === 0 ? undefined : inode.xattrs.find(({ name }) => acl.ACCESS.equals(name))
+    if (!list) return
+    const now = { name: list.name, value: new Uint8Array(acl.changed(list.value, mode)) }
+    inode.xattrs = inode.xattrs.map((xattr) => (xattr === list ? now : xattr))
   }
 
   #setModified(inode: Inode, time: Time | 'now'): void {
@@ -87,19 +96,35 @@ export class AttributeChanges {
     this.#transaction.commit()
   }
 
-  setXattr(inode: Inode, name: Buffer, value: Buffer, flags: number): Errno {
+  /** `killGroupId`: the caller may not keep the set-group-id bit of a file whose access list is set. */
+  setXattr(inode: Inode, name: Buffer, value: Buffer, flags: number, killGroupId: boolean): Errno {
+    if (acl.ACCESS.equals(name)) return this.#setAccessList(inode, value, flags, killGroupId)
+    if (acl.DEFAULT.equals(name) && (!inode.isFolder || !acl.isList(value))) return inode.isFolder ? EINVAL : EACCES
     return this.#putXattrs(inode, xattrs.set(inode, name, value, flags))
   }
 
-  removeXattr(inode: Inode, name: Buffer): Errno {
-    return this.#putXattrs(inode, xattrs.remove(inode, name))
+  /** The mode says what the list says; a list that says no more than the mode is not kept. */
+  #setAccessList(inode: Inode, value: Buffer, flags: number, killGroupId: boolean): Errno {
+    if ((inode.mode & S_IFMT) === S_IFLNK) return EOPNOTSUPP
+    const given = acl.applied(value, inode.mode)
+    if (!given) return EINVAL
+    const pairs = given.acl ? xattrs.set(inode, acl.ACCESS, given.acl, flags) : xattrs.without(inode, acl.ACCESS)
+    return this.#putXattrs(inode, pairs, killGroupId ? given.mode & ~S_ISGID : given.mode)
   }
 
-  #putXattrs(inode: Inode, pairs: Inode['xattrs'] | Errno): Errno {
+  removeXattr(inode: Inode, name: Buffer): Errno {
+    const left = xattrs.remove(inode, name)
+    // Every file has an access list, if only its mode: taking it away never fails.
+    if (left === ENODATA && (acl.ACCESS.equals(name) || acl.DEFAULT.equals(name))) return 0
+    return this.#putXattrs(inode, left)
+  }
+
+  #putXattrs(inode: Inode, pairs: Inode['xattrs'] | Errno, mode = inode.mode): Errno {
     if (typeof pairs === 'number') return pairs
     this.#clock.read()
     this.#transaction.touch(inode)
     inode.xattrs = pairs
+    inode.mode = mode
     inode.ctimeSec = this.#clock.sec
     inode.ctimeNsec = this.#clock.nsec
     this.#transaction.commit()

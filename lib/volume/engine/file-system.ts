@@ -333,8 +333,8 @@ export class VolumeFileSystem implements FileSystem {
     return this.#onInode<Buffer>(ino, (inode) => xattrs.list(inode, caller.uid === 0))
   }
 
-  setxattr(_caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number): Errno {
-    return this.#onInode<never>(ino, (inode) => this.#c.attributes.setXattr(inode, name, value, flags))
+  setxattr(_caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number, killGroupId = false): Errno {
+    return this.#onInode<never>(ino, (inode) => this.#c.attributes.setXattr(inode, name, value, flags, killGroupId))
   }
 
   removexattr(_caller: Caller, ino: number, name: Buffer): Errno {

@@ -7,9 +7,10 @@ import type { Caller, Errno } from '../../fuse/file-system.js'
 import { TYPE_LINK } from '../../model/types.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
 import type { LiveContent } from '../../store/records.js'
+import { born } from './acl.js'
 import { keyOf } from './folders.js'
 import { Inode } from './inode.js'
-import { LINK_MAX, NAME_MAX, S_IFDIR, S_IFMT, S_ISGID, typeOf } from './modes.js'
+import { LINK_MAX, NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT, S_ISGID, typeOf } from './modes.js'
 import { NameChanges } from './name-changes.js'
 
 function sizeOf(content: LiveContent): number {
@@ -88,10 +89,14 @@ export class Namespace extends NameChanges {
     return inode
   }
 
-  #newInode(caller: Caller, parent: Inode, mode: number, rdev: number, content: LiveContent | undefined): Inode {
+  #newInode(caller: Caller, parent: Inode, wanted: number, rdev: number, content: LiveContent | undefined): Inode {
     const { state, clock, identity } = this.c
-    const isFolder = (mode & S_IFMT) === S_IFDIR
+    const isFolder = (wanted & S_IFMT) === S_IFDIR
     const inherits = (parent.mode & S_ISGID) !== 0
+    const isLink = (wanted & S_IFMT) === S_IFLNK
+    const { mode, xattrs } = isLink
+      ? { mode: wanted, xattrs: NO_XATTRS }
+      : born(parent.xattrs, wanted, caller.umask ?? 0, isFolder)
     const { sec, nsec } = clock
     return new Inode({
       ino: state.newIno(),
@@ -110,7 +115,7 @@ export class Namespace extends NameChanges {
       createdNsec: nsec,
       parent: parent.ino,
       content: content ?? EMPTY_LIVE,
-      xattrs: NO_XATTRS,
+      xattrs,
     })
   }
 

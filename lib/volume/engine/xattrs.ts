@@ -3,13 +3,18 @@
 
 import { E2BIG, EEXIST, EINVAL, ENODATA, ENOSPC, EOPNOTSUPP, ERANGE } from '../../fuse/errno.js'
 import type { Errno } from '../../fuse/file-system.js'
+import { ACCESS, DEFAULT } from './acl.js'
 import { keyOf } from './folders.js'
 import type { Inode } from './inode.js'
 
+export type Xattrs = Inode['xattrs']
+
 const NAME_MAX = 255
 const VALUE_MAX = 64 * 1024
-/** Names and values of one inode together. */
+/** Names and values of one inode together, how many, and what listxattr(2) may answer: bounds of revisions and of Linux. */
 const SUM_MAX = 128 * 1024
+const COUNT_MAX = 4096
+const LIST_MAX = 64 * 1024
 const XATTR_CREATE = 1
 const XATTR_REPLACE = 2
 const SPACES = ['user.', 'trusted.', 'security.']
@@ -25,7 +30,7 @@ export function get(inode: Inode, name: Buffer): Buffer | Errno {
 function refused(name: Buffer): Errno {
   const text = keyOf(name.subarray(0, LONGEST_SPACE))
   const space = SPACES.find((s) => text.startsWith(s))
-  if (space === undefined) return EOPNOTSUPP
+  if (space === undefined) return ACCESS.equals(name) || DEFAULT.equals(name) ? 0 : EOPNOTSUPP
   return name.length === space.length ? EINVAL : 0
 }
 
@@ -39,7 +44,7 @@ export function list(inode: Inode, privileged: boolean): Buffer {
 }
 
 /** The attributes with one set, or an errno. */
-export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): Inode['xattrs'] | Errno {
+export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): Xattrs | Errno {
   const why = refused(name)
   if (why < 0) return why
   if (name.length > NAME_MAX) return ERANGE
@@ -48,13 +53,23 @@ export function set(inode: Inode, name: Buffer, value: Buffer, flags: number): I
   const there = others.length < inode.xattrs.length
   if (there && (flags & XATTR_CREATE) !== 0) return EEXIST
   if (!there && (flags & XATTR_REPLACE) !== 0) return ENODATA
-  const sum = others.reduce((n, x) => n + x.name.length + x.value.length, name.length + value.length)
-  if (sum > SUM_MAX) return ENOSPC
+  if (!there && others.length >= COUNT_MAX) return ENOSPC
+  let names = name.length + 1
+  let values = value.length
+  for (const other of others) {
+    names += other.name.length + 1
+    values += other.value.length
+  }
+  if (names + values > SUM_MAX || names > LIST_MAX) return ENOSPC
   const pair = { name: new Uint8Array(name), value: new Uint8Array(value) }
   return [...others, pair].sort((a, b) => Buffer.compare(a.name, b.name))
 }
 
-export function remove(inode: Inode, name: Buffer): Inode['xattrs'] | Errno {
-  const others = inode.xattrs.filter((x) => !name.equals(x.name))
+export function without(inode: Inode, name: Buffer): Xattrs {
+  return inode.xattrs.filter((x) => !name.equals(x.name))
+}
+
+export function remove(inode: Inode, name: Buffer): Xattrs | Errno {
+  const others = without(inode, name)
   return others.length < inode.xattrs.length ? others : refused(name) || ENODATA
 }

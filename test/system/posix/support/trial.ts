@@ -126,12 +126,17 @@ function tick(since: bigint): void {
   while (BigInt(Date.now()) * 1_000_000n < since + 10_000_000n);
 }
 
+/** One for each place, the mount's last. */
+export function trialsIn(places: Places): Trial[] {
+  return places
+    .directories()
+    .map((directory) => new Trial(directory, directory.startsWith(`${places.mount}${path.sep}`)))
+}
+
 /** Defines a test of a case in all places. */
 export function inAllPlaces(places: Places, title: string, body: (trial: Trial) => void): void {
   it(title, () => {
-    const trials = places
-      .directories()
-      .map((directory) => new Trial(directory, directory.startsWith(`${places.mount}${path.sep}`)))
+    const trials = trialsIn(places)
     for (const trial of trials) {
       try {
         body(trial)
