@@ -168,3 +168,20 @@ export function setFlags(fd: number, flags: { closeOnExec?: boolean; nonBlocking
   }
   return 0
 }
+
+const F_DUPFD_CLOEXEC = 1030
+
+/** The same files by other descriptors, for another thread to close; undefined: there may not be as many. */
+export function duplicates(fds: number[]): number[] | undefined {
+  const { fcntl, close } = libc()
+  const made: number[] = []
+  for (const fd of fds) {
+    const copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
+    if (copy < 0) {
+      for (const other of made) close(other)
+      return undefined
+    }
+    made.push(copy)
+  }
+  return made
+}

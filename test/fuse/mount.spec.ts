@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { mountDriver } from '../../lib/fuse/driver.js'
-import { attach, detach, inspect } from '../../lib/fuse/mount.js'
+import { attach, detach, inspect, othersAllowed } from '../../lib/fuse/mount.js'
 import { isRoot, NOBODY, run } from '../compliance/context.js'
 import { MemoryMount } from '../support/fuse-mount.js'
 
@@ -41,6 +41,13 @@ async function mountingProcess(
 }
 
 describe('mounting', () => {
+  it('fuse.conf says whether ordinary users may mount for others', () => {
+    assert.equal(othersAllowed('# user_allow_other\nmount_max = 10\n'), false)
+    assert.equal(othersAllowed('mount_max = 10\n user_allow_other \n'), true)
+    assert.equal(othersAllowed('user_allow_others'), false)
+    assert.equal(othersAllowed(''), false)
+  })
+
   let directory: string
   beforeEach(() => {
     directory = mkdtempSync(path.join(os.tmpdir(), 'fuse-mount-'))

@@ -8,6 +8,7 @@ import type { Attributes } from '../../fuse/file-system.js'
 import { KernelLoop } from '../../fuse/kernel-loop.js'
 import type { ServeOptions } from '../../fuse/options.js'
 import type { KernelSession } from '../../fuse/session.js'
+import { duplicates } from '../../fuse/syscalls.js'
 import { JournalWriter } from '../../store/journal.js'
 import { VolumeLayout } from '../../store/layout.js'
 import { StoreReader } from '../../store/tables.js'
@@ -79,7 +80,10 @@ class VolumeThread {
 
   #onSync(work: { fds: number[]; directory?: string }): boolean {
     if (!this.#loop || this.#inCall) return false
-    this.#emit({ type: 'fsync', unique: this.#loop.request.unique, ...work })
+    // Ours may be closed before the main thread comes to it.
+    const fds = duplicates(work.fds)
+    if (!fds) return false
+    this.#emit({ type: 'fsync', unique: this.#loop.request.unique, ...work, fds })
     return true
   }
 

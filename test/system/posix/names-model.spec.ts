@@ -3,7 +3,7 @@
 // PEERDRIVE_POSIX_RUNS: how many sequences; PEERDRIVE_POSIX_SEED: which.
 
 import assert from 'node:assert/strict'
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import fc from 'fast-check'
 import * as c from './support/calls.js'
 import { moved, type Operation, operation, perform, type Snapshot, snapshot } from './support/operations.js'
@@ -32,8 +32,11 @@ describe('POSIX: random operations on names, against a disk', function () {
   })
 
   function sequence(operations: Operation[]): void {
-    const [disk, mount] = places.directories()
-    for (const directory of [disk, mount]) chmodSync(directory, 0o777)
+    // One level down, so that `..` is the case's own as well.
+    const outer = places.directories()
+    const [disk, mount] = outer.map((directory) => `${directory}/in`)
+    for (const directory of [...outer, disk, mount]) mkdirSync(directory, { recursive: true })
+    for (const directory of [...outer, disk, mount]) chmodSync(directory, 0o777)
     let before: Snapshot[] = [snapshot(disk), snapshot(mount)]
     const done: string[] = []
     for (const operation of operations) {
@@ -47,7 +50,7 @@ describe('POSIX: random operations on names, against a disk', function () {
       assert.deepEqual(moved(before[1], after[1]), moved(before[0], after[0]), last)
       before = after
     }
-    for (const directory of [disk, mount]) rmSync(directory, { recursive: true })
+    for (const directory of outer) rmSync(directory, { recursive: true })
   }
 })
 

@@ -1,7 +1,7 @@
 // A volume thread as in earnest on a real mount: kernel, thread, committer (in this thread), hashers. Stands for the main thread.
 // Not a spec.
 
-import { fdatasyncSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, fdatasyncSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -116,7 +116,10 @@ export class MountedVolume {
     if (event.type === 'wake') this.committer.wake()
     else if (event.type === 'report') this.reports.push(event.text)
     else if (event.type === 'fsync') {
-      for (const fd of event.fds) fdatasyncSync(fd)
+      for (const fd of event.fds) {
+        fdatasyncSync(fd)
+        closeSync(fd)
+      }
       complete(session, event.unique, 0)
     } else if (event.type === 'sealed' && this.hashes) {
       this.#sealing = this.#sealing.then(() => this.#seal(event.spool))
