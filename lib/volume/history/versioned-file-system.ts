@@ -234,8 +234,8 @@ export class VersionedFileSystem implements FileSystem {
     return this.#live.listxattr(caller, ino)
   }
 
-  setxattr(caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number): Errno {
-    return ino >= HISTORY_BASE ? EROFS : this.#live.setxattr(caller, ino, name, value, flags)
+  setxattr(caller: Caller, ino: number, name: Buffer, value: Buffer, flags: number, killGroupId?: boolean): Errno {
+    return ino >= HISTORY_BASE ? EROFS : this.#live.setxattr(caller, ino, name, value, flags, killGroupId)
   }
 
   removexattr(caller: Caller, ino: number, name: Buffer): Errno {
