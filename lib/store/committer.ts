@@ -29,6 +29,8 @@ export const SETTING_MAX = 64 * 1024
 export interface CommitterInit extends BatchInit {
   /** Milliseconds that it waits while the volume thread is busy. Default 150. */
   lazyMs?: number
+  /** Milliseconds that it waits while it is not: what follows a close at once (mode, times) belongs to the same version. Default 8. */
+  graceMs?: number
 }
 
 interface Request {
@@ -45,6 +47,7 @@ export class Committer {
   readonly #monotonic: () => number
   readonly #report: (text: string) => void
   readonly #lazyMs: number
+  readonly #graceMs: number
   #requests: Request[] = []
   #flushes: { target: number; resolve: () => void; reject: (error: unknown) => void }[] = []
   #timer: NodeJS.Timeout | undefined
@@ -64,6 +67,7 @@ export class Committer {
     this.#monotonic = components.monotonic
     this.#report = components.report
     this.#lazyMs = init.lazyMs ?? 150
+    this.#graceMs = init.graceMs ?? 8
     this.batch = components.batch ?? new Batch(components, init)
     this.#publish()
   }
@@ -96,7 +100,8 @@ export class Committer {
     if (backlog <= 0) return due
     if (this.#stalled) return RETRY_MAX
     const busy = Atomics.load(this.#progress, PROGRESS_BUSY) !== 0n
-    return busy && backlog < BACKLOG ? this.#lazyMs : 0
+    if (backlog >= BACKLOG) return 0
+    return busy ? this.#lazyMs : this.#graceMs
   }
 
   /** Runs in `delay` milliseconds, or earlier if that is planned already. */

@@ -48,11 +48,12 @@ export class SharedProgress implements Progress {
     if (Atomics.exchange(this.#slots, PROGRESS_ASLEEP, 0n) === 1n) this.#wake()
   }
 
-  /** Nobody asks for anything: the committer need not be considerate. */
+  /** Nobody asks for anything: the committer need not be considerate, nor wait longer. */
   idle(): void {
     if (!this.#busy) return
     this.#busy = false
     Atomics.store(this.#slots, PROGRESS_BUSY, 0n)
+    if (this.committed() < this.#end) this.#wake()
   }
 
   /** Waits a little if the committer is far behind. Never for ever: it may be down. `inodes`: in memory. */
