@@ -148,7 +148,7 @@ export interface NodeServices {
   pair(token: string): Promise<DeviceInfo>
   unpair(peer: string): Promise<void>
   join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
-  /** Pauses or goes on with the sync of a volume with a peer. */
+  /** Pauses or goes on with the sync of a volume with a peer, or lets go on what was stopped; empty names mean all. */
   steer(volume: string, peer: string, action: SteerAction): Promise<void>
   actors(): ActorNode
   kill(actorPath: string): Promise<void>
@@ -156,7 +156,8 @@ export interface NodeServices {
   subscribe(listener: (event: NodeEvent) => void): () => void
 }
 
-export const STEER_ACTIONS = ['pause', 'resume', 'retry'] as const
+/** `allow`: what a peer's changes would remove may be removed, although it is most of what is here. */
+export const STEER_ACTIONS = ['pause', 'resume', 'retry', 'allow'] as const
 export type SteerAction = (typeof STEER_ACTIONS)[number]
 
 /** Checks what a caller said. Throws ServiceError BAD_REQUEST. */

@@ -27,6 +27,13 @@ export function action<A extends unknown[]>(run: (...args: A) => Promise<void>):
   }
 }
 
+/** What somebody typed where a number from 1 to `most` belongs. Throws an Error for people. */
+export function countOf(text: string, most: number, what: string): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= most) return count
+  throw new Error(`'${text}' is not a number of ${what}: 1 to ${most}.`)
+}
+
 /** Absolute path as bytes; links in the folders above are followed, the last name is taken as it is. */
 export function absolute(file: string): Uint8Array {
   const full = path.resolve(file)

@@ -20,4 +20,9 @@ const program = new Command('peerdrive')
 for (const command of [start, status, log, cat, restore, pair, conflicts, sync, console_, stop])
   command.register(program)
 
+// Without a command a node is started: a command that does not exist must not be taken for an argument of that.
+const [first] = process.argv.slice(2)
+if (first && !first.startsWith('-') && first !== 'help' && !program.commands.some((known) => known.name() === first))
+  program.error(`peerdrive: There is no command '${first}'.`, { exitCode: 1 })
+
 await program.parseAsync()

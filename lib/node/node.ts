@@ -29,6 +29,8 @@ import { VolumeList } from './volume-list.js'
 export interface NodeInit {
   paths: NodePaths
   name?: string
+  /** Where the home volume is mounted from now on; where it was before if not given. Absolute. */
+  mountPoint?: string
   /** TCP port for peers; the one in the configuration if not given. */
   port?: number
   consolePort: number
@@ -93,14 +95,17 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
         if (supervisor) await stopChild(supervisor, volume.key)
       },
     },
-    { paths, config, driver: init.driver },
+    { paths, config, driver: init.driver, mountPoint: init.mountPoint },
   )
   const services = new Services({
     system,
     peers,
     volumes,
     sessions,
-    steer: (volume, peer, action) => tellManager({ type: 'steer', volume, peer, action }),
+    steer(volume, peer, action) {
+      log.info({ volume, peer, action }, 'sync steered')
+      tellManager({ type: 'steer', volume, peer, action })
+    },
   })
 
   // Paired devices may take part in every volume of this one; what they do is versioned like everything else.

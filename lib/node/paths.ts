@@ -36,7 +36,7 @@ export function nodePaths(env: NodeJS.ProcessEnv, uid: number): NodePaths {
     : env.XDG_RUNTIME_DIR
       ? path.join(env.XDG_RUNTIME_DIR, 'peerdrive')
       : path.join(tmpdir(), `peerdrive-${uid}`)
-  const mountPoint = env.PEERDRIVE_MOUNT || path.join(own ?? home, 'PeerDrive')
+  const mountPoint = path.resolve(env.PEERDRIVE_MOUNT || path.join(own ?? home, 'PeerDrive'))
   const socket = path.join(runtime, 'api.sock')
   if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
     throw new Error(

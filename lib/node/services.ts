@@ -222,7 +222,17 @@ export class Services implements NodeServices {
   }
 
   async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
-    this.#parts.steer(volume, peer && this.#findPeer(peer).id, action)
+    const id = peer && this.#findPeer(peer).id
+    const open = this.#parts.volumes.list().filter((one) => !volume || one.volume.label === volume)
+    if (!open.length)
+      throw new ServiceError('NO_SUCH_VOLUME', `There is no volume '${volume}' here; \`peerdrive status\` lists them.`)
+    const workers = open.flatMap((one) => livingWorkers(one.volume)).filter((w) => !id || w.args.session.peer === id)
+    if (action === 'allow' && !workers.some(({ fetcher }) => fetcher.halted))
+      throw new ServiceError(
+        'NOTHING_STOPPED',
+        'Nothing was stopped that could be allowed; `peerdrive status` shows why sync waits.',
+      )
+    this.#parts.steer(volume, id, action)
   }
 
   actors(): ActorNode {
@@ -339,10 +349,13 @@ function noSpace(error: Error & { code?: string }): Error {
 }
 
 function noOffer(name: string, offered: string[]): ServiceError {
-  const hint = offered.length
-    ? `Offered are: ${[...new Set(offered)].join(', ')}.`
-    : 'No connected device offers any: is one paired (`peerdrive pair`) and connected (`peerdrive status`)?'
-  return new ServiceError('NO_SUCH_VOLUME', `No connected device offers a volume '${name}'. ${hint}`)
+  if (!offered.length)
+    return new ServiceError(
+      'NO_SUCH_VOLUME',
+      'No connected device offers a volume: is one paired (`peerdrive pair`) and connected (`peerdrive status`)?',
+    )
+  const labels = [...new Set(offered)].join(', ')
+  return new ServiceError('NO_SUCH_VOLUME', `No connected device offers a volume '${name}'. Offered are: ${labels}.`)
 }
 
 async function volumeInfo(open: OpenVolume): Promise<VolumeInfo> {

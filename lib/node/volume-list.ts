@@ -15,7 +15,7 @@ import { HasherPool } from '../volume/hashing/pool.js'
 import type { NamedDevice } from '../volume/history/devices.js'
 import { leaveVolume, type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
 import type { VolumeResources } from '../volume/resources.js'
-import { type NodeConfig, type VolumeEntry, writeConfig } from './config.js'
+import { type NodeConfig, readConfig, type VolumeEntry, writeConfig } from './config.js'
 import type { NodePaths } from './paths.js'
 
 export interface OpenVolume {
@@ -42,6 +42,8 @@ export interface VolumeListInit {
   paths: NodePaths
   config: NodeConfig
   driver: DriverName
+  /** Where the home volume is to be mounted from now on. */
+  mountPoint?: string
 }
 
 interface Opened {
@@ -82,9 +84,15 @@ export class VolumeList {
       if (!existsSync(path.join(directory, 'volume.json')))
         await createVolume({ directory, label: 'home', author: this.#parts.author })
       config.volumes.push({ label: 'home', directory, mountPoint: paths.mountPoint })
-      this.#save()
     }
+    if (this.#init.mountPoint) {
+      const home = config.volumes.find(({ label }) => label === 'home') ?? config.volumes[0]
+      home.mountPoint = this.#init.mountPoint
+    }
+    const before = JSON.stringify(readConfig(paths.config))
     for (const entry of config.volumes) await this.#openOne(entry)
+    // Not before: a mount point that does not work must not be remembered.
+    if (JSON.stringify(config) !== before) this.#save()
   }
 
   /** Resolves when every volume serves. Rejects with the error of the first that cannot. */

@@ -145,6 +145,7 @@ async function matchWorkers(state: State): Promise<void> {
         receives,
         inFlight,
         changed: args.changed,
+        report: args.report,
       }) as never,
     ).catch((error) => args.report(`${id}: ${(error as Error).message}`))
     state.workers.set(id, { session, receives })
@@ -159,7 +160,7 @@ function steer(
   context: Context<ManagerMessage>,
 ): void {
   for (const [id, worker] of state.workers) {
-    const matches = (!volume || id.startsWith(volume)) && (!peer || worker.session.peer === peer)
+    const matches = (!volume || id.startsWith(`${volume} `)) && (!peer || worker.session.peer === peer)
     if (matches) context.whereis<WorkerMessage>(id)?.cast({ type: action } as WorkerMessage)
   }
 }

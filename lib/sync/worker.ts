@@ -20,6 +20,8 @@ export interface WorkerArgs {
   inFlight: Map<string, Promise<void>>
   /** Something that the console shows has changed. */
   changed(): void
+  /** Hears what somebody overrode. */
+  report?(text: string): void
   /** Milliseconds since the epoch. */
   now?(): number
 }
@@ -151,13 +153,13 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         if (state.paused) fetcher.pause()
         else {
           fetcher.resume()
-          fetcher.allow()
+          allow(state)
         }
         feeder.wake()
         args.changed()
         return
       case 'allow':
-        fetcher.allow()
+        allow(state)
         args.changed()
         return
       // Not waited for: it may take long, or until somebody allows something.
@@ -182,6 +184,13 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
     waiting: fetcher.pending.size,
     halted: fetcher.halted ?? null,
   }),
+}
+
+/** Somebody said so: worth a line in the log. */
+function allow({ args, fetcher }: State): void {
+  const { halted } = fetcher
+  if (halted) args.report?.(`${args.volume.label} ⇄ ${args.peerName}: allowed although ${halted}`)
+  fetcher.allow()
 }
 
 export function stateOf({ feeder, fetcher, paused }: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused'>): string {

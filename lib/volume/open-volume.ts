@@ -2,7 +2,8 @@
 // `volumeSupervisor`, which whoever opened the volume starts and stops. Owns the order of opening and of leaving:
 // `openVolume`, start the supervisor, `resources.opened` … `leaveVolume`, stop the supervisor, `resources.close()`.
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
+import path from 'node:path'
 import type { DriverName } from '../fuse/driver.js'
 import type { AttachOptions } from '../fuse/mount.js'
 import { openVolume as takeVolume } from '../store/volume-store.js'
@@ -59,9 +60,22 @@ export async function openVolume(
   return parts
 }
 
+/** As `mkdir -p`. Node's own never ends where a file system has no room for directories and says ENOENT, as /proc does. */
+async function makeDirectories(directory: string): Promise<void> {
+  const parent = path.dirname(directory)
+  if (parent !== directory && (await isMissing(parent))) await makeDirectories(parent)
+  await mkdir(directory)
+}
+
+const isMissing = (file: string) =>
+  stat(file).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  )
+
 async function mount(resources: VolumeResources, mountPoint: string, init: OpenVolumeInit): Promise<void> {
   // A stale mount cannot be looked at; the driver clears it away, or says what is wrong.
-  await mkdir(mountPoint, { recursive: true }).catch(() => {})
+  await makeDirectories(mountPoint).catch(() => {})
   resources.mountPoint = new MountPoint(
     {
       serve: (session) => resources.engine.serve(session),

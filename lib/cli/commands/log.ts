@@ -1,8 +1,11 @@
 // `peerdrive log FILE`: the versions of a file or folder, newest first.
 
 import type { Command } from 'commander'
-import { absolute, action, withNode } from '../connect.js'
+import { absolute, action, countOf, withNode } from '../connect.js'
 import { bytes, printable, table, time } from '../format.js'
+
+/** The node lists no more. */
+const LOG_MAX = 10_000
 
 export function register(program: Command): void {
   program
@@ -13,7 +16,8 @@ export function register(program: Command): void {
     .option('--json', 'as JSON')
     .action(
       action(async (file: string, options: { limit: string; json?: boolean }) => {
-        const versions = await withNode((node) => node.log(absolute(file), Number(options.limit) || 100))
+        const limit = countOf(options.limit, LOG_MAX, 'versions')
+        const versions = await withNode((node) => node.log(absolute(file), limit))
         if (options.json) return console.log(JSON.stringify(versions, null, 2))
         const rows = versions.map((v) => [
           v.version,

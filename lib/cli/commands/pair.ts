@@ -1,8 +1,11 @@
 // `peerdrive pair`, `unpair`, `join`: trusting a device, and taking part in its volumes.
 
 import type { Command } from 'commander'
-import { action, withNode } from '../connect.js'
+import { action, countOf, withNode } from '../connect.js'
 import { printable } from '../format.js'
+
+/** An invitation is no standing one: a day at most. */
+const MINUTES_MAX = 1440
 
 export function register(program: Command): void {
   program
@@ -12,15 +15,16 @@ export function register(program: Command): void {
     .option('-m, --minutes <minutes>', 'how long the invitation is valid', '10')
     .action(
       action(async (token: string | undefined, options: { minutes: string }) => {
-        if (token) {
+        if (token !== undefined) {
           const device = await withNode((node) => node.pair(token))
           console.log(
             `Paired with ${printable(device.name)}. \`peerdrive status\` shows its volumes, \`peerdrive join NAME\` takes part in one.`,
           )
           return
         }
-        const invitation = await withNode((node) => node.invite(Number(options.minutes) || 10))
-        console.log(`On the other device, within ${options.minutes} minutes:\n\n  peerdrive pair ${invitation.token}\n`)
+        const minutes = countOf(options.minutes, MINUTES_MAX, 'minutes')
+        const invitation = await withNode((node) => node.invite(minutes))
+        console.log(`On the other device, within ${minutes} minutes:\n\n  peerdrive pair ${invitation.token}\n`)
       }),
     )
   program

@@ -1,5 +1,6 @@
 // `peerdrive start`: runs a node in the foreground until Ctrl-C. Says in a few lines where everything is.
 
+import path from 'node:path'
 import type { Command } from 'commander'
 import { startNode } from '../../node/node.js'
 import { nodePaths } from '../../node/paths.js'
@@ -9,7 +10,7 @@ export function register(program: Command): void {
   program
     .command('start', { isDefault: true })
     .description('run a node until Ctrl-C')
-    .option('--mount <directory>', 'where to mount the home volume (default: ~/PeerDrive)')
+    .option('--mount <directory>', 'where to mount the home volume, from now on (default at first: ~/PeerDrive)')
     .option('--name <name>', 'name of this device (default: its host name)')
     .option('--port <port>', 'TCP port for other devices (default: chosen once and kept)')
     .option('--console-port <port>', 'port of the web console on this machine (default: any)')
@@ -30,7 +31,8 @@ interface Options {
 async function start(options: Options): Promise<void> {
   const paths = nodePaths(process.env, process.getuid?.() ?? 0)
   const node = await startNode({
-    paths: options.mount ? { ...paths, mountPoint: options.mount } : paths,
+    paths,
+    mountPoint: options.mount === undefined ? undefined : path.resolve(options.mount),
     name: options.name,
     port: portOf(options.port),
     consolePort: portOf(options.consolePort) ?? 0,

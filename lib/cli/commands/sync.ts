@@ -1,4 +1,4 @@
-// `peerdrive sync pause|resume|retry`: steering the synchronization of a volume with a device.
+// `peerdrive sync pause|resume|retry|allow`: steering the synchronization of a volume with a device.
 
 import type { Command } from 'commander'
 import { STEER_ACTIONS, steerAction } from '../../api/services.js'
@@ -7,7 +7,7 @@ import { action, withNode } from '../connect.js'
 export function register(program: Command): void {
   program
     .command('sync')
-    .description('steer a synchronization: pause, resume, retry what waits')
+    .description('steer a synchronization: pause, resume, retry what waits, allow a removal that was stopped')
     .argument('<action>', STEER_ACTIONS.join(', '))
     .argument('[volume]', 'name of the volume (default: all)', '')
     .argument('[device]', 'name or id of the device (default: all)', '')
