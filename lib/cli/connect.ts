@@ -1,9 +1,8 @@
 // How every command but `start` reaches the node, and how it fails: one sentence on stderr, exit code 1.
 
-import { realpathSync } from 'node:fs'
-import path from 'node:path'
 import { ApiClient } from '../api/client.js'
 import { nodePaths } from '../node/paths.js'
+import { absoluteBytes, rawBytes } from './raw-arguments.js'
 
 /** Runs `work` with a connection to this user's node and closes it after. */
 export async function withNode<T>(work: (node: ApiClient) => Promise<T>): Promise<T> {
@@ -34,17 +33,9 @@ export function countOf(text: string, most: number, what: string): number {
   throw new Error(`'${text}' is not a number of ${what}: 1 to ${most}.`)
 }
 
-/** Absolute path as bytes; links in the folders above are followed, the last name is taken as it is. */
+/** Absolute path as bytes, as they were typed; links in the folders above are followed, the last name is taken as it is. */
 export function absolute(file: string): Uint8Array {
-  const full = path.resolve(file)
-  // Of what was deleted, folders above may be gone as well.
-  for (let above = path.dirname(full); ; above = path.dirname(above)) {
-    try {
-      return Buffer.from(path.join(realpathSync(above), path.relative(above, full)))
-    } catch {
-      if (above === path.dirname(above)) return Buffer.from(full)
-    }
-  }
+  return absoluteBytes(rawBytes(file))
 }
 
 /** Splits `FILE@VERSION` at the last `@`. */
@@ -53,5 +44,6 @@ export function fileAndVersion(argument: string): { file: Uint8Array; version: s
   const version = at < 0 ? '' : argument.slice(at + 1)
   if (!/^[0-9a-f]{4,66}$/.test(version))
     throw new Error(`Say which version: FILE@VERSION, as \`peerdrive log FILE\` lists them (got '${argument}').`)
-  return { file: absolute(argument.slice(0, at)), version }
+  const bytes = rawBytes(argument)
+  return { file: absoluteBytes(bytes.subarray(0, bytes.lastIndexOf(0x40))), version }
 }

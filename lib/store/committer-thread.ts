@@ -33,6 +33,7 @@ export interface CommitterMethods {
   commitContent(request: SpoolCommit): Promise<string>
   importRevisions(encoded: Uint8Array[]): Promise<Uint8Array[]>
   importChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
+  repairChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
   setSetting(key: string, value?: Uint8Array): Promise<void>
   /** Flushes nothing; the thread can be terminated when it answered. */
   close(): Promise<void>

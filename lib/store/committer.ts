@@ -262,11 +262,16 @@ export class Committer {
   /** Stores chunks. Rejects with ImportError (nothing stored) if one is longer than CHUNK_LIMIT or not what its id says. */
   importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
     return this.#request(() => {
-      for (const { id, bytes } of chunks) {
-        if (bytes.length === 0 || bytes.length > CHUNK_LIMIT) throw new ImportError(`a chunk of ${bytes.length} bytes`)
-        if (!equal(hashOf(bytes), id)) throw new ImportError(`bytes that are not chunk ${hex(id)}`)
-      }
+      for (const chunk of chunks) checkChunk(chunk)
       this.batch.reviser.store(chunks)
+    })
+  }
+
+  /** Stores chunks anew whose bytes in the packs are not those of their ids; others are as in `importChunks`. */
+  repairChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    return this.#request(() => {
+      for (const chunk of chunks) checkChunk(chunk)
+      this.batch.reviser.repair(chunks)
     })
   }
 
@@ -290,4 +295,9 @@ export class Committer {
     for (const { reject } of [...this.#requests.splice(0), ...this.#flushes.splice(0)]) reject(error)
     this.batch.close()
   }
+}
+
+function checkChunk({ id, bytes }: { id: ChunkId; bytes: Uint8Array }): void {
+  if (bytes.length === 0 || bytes.length > CHUNK_LIMIT) throw new ImportError(`a chunk of ${bytes.length} bytes`)
+  if (!equal(hashOf(bytes), id)) throw new ImportError(`bytes that are not chunk ${hex(id)}`)
 }

@@ -9,6 +9,7 @@ import { ridOf } from '../model/hash.js'
 import {
   type Attributes,
   type Chunk,
+  type ChunkId,
   type Content,
   type DId,
   FLAG_CONFLICT,
@@ -93,6 +94,21 @@ export class Reviser {
   store(chunks: readonly Chunk[]): void {
     for (const { id, bytes } of chunks) {
       if (!this.#view.chunk(id)) this.#view.putChunk(id, this.#writer.append(bytes))
+    }
+  }
+
+  /** Stores those anew that cannot be read back. What is damaged stays where it is, and nothing refers to it any more. */
+  repair(chunks: readonly Chunk[]): void {
+    this.#writer.flush()
+    for (const { id, bytes } of chunks) if (!this.#isWhole(id)) this.#view.putChunk(id, this.#writer.append(bytes))
+  }
+
+  #isWhole(id: ChunkId): boolean {
+    try {
+      this.#packs.chunk(id)
+      return true
+    } catch {
+      return false
     }
   }
 

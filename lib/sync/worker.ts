@@ -7,6 +7,7 @@ import type { Volume } from '../volume/contract.js'
 import { SyncProtocolError } from './errors.js'
 import { Feeder } from './feeder.js'
 import { Fetcher } from './fetcher.js'
+import { Repair } from './repair.js'
 import type { Session } from './session.js'
 
 export interface WorkerArgs {
@@ -44,6 +45,7 @@ export interface WorkerView {
 }
 
 interface State extends WorkerView {
+  repair: Repair
   end(): void
 }
 
@@ -127,6 +129,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       args,
       feeder,
       fetcher,
+      repair: new Repair({ volume, ask: (question) => session.ask(volume.root, question), now: args.now ?? Date.now }),
       paused: false,
       get lastError() {
         return fetcher.halted ?? lastErrors.get(id)
@@ -168,7 +171,9 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         return
       case 'look at what waits':
         if (args.session.over) return context.exit()
-        if (!state.paused) void fetcher.retry()
+        if (state.paused) return
+        void fetcher.retry()
+        void state.repair.look()
         return
     }
   },

@@ -8,6 +8,7 @@ import type { ChunkId } from '../model/types.js'
 import { ChunkDamagedError, ChunkMissingError } from '../store/errors.js'
 import type { VolumeLayout } from '../store/layout.js'
 import type { StoreReader } from '../store/tables.js'
+import type { DamagedChunks } from './damaged-chunks.js'
 
 const OPEN_MAX = 16
 
@@ -17,7 +18,11 @@ export class ChunkFiles {
   /** In order of last use. */
   readonly #open = new Map<number, Promise<FileHandle>>()
 
-  constructor(components: { reader: StoreReader; layout: VolumeLayout }) {
+  readonly #damaged: DamagedChunks | undefined
+
+  /** `damaged` hears of what is. */
+  constructor(components: { reader: StoreReader; layout: VolumeLayout; damaged?: DamagedChunks }) {
+    this.#damaged = components.damaged
     this.#reader = components.reader
     this.#layout = components.layout
   }
@@ -36,12 +41,17 @@ export class ChunkFiles {
         got += bytesRead
       }
     } catch (error) {
-      throw new ChunkDamagedError(id, this.#layout.pack(location.pack), (error as Error).message)
+      throw this.#damage(id, this.#layout.pack(location.pack), (error as Error).message)
     }
-    if (got < bytes.length) throw new ChunkDamagedError(id, this.#layout.pack(location.pack), 'the file is too short')
+    if (got < bytes.length) throw this.#damage(id, this.#layout.pack(location.pack), 'the file is too short')
     if (!equal(hashOf(bytes), id))
-      throw new ChunkDamagedError(id, this.#layout.pack(location.pack), `its hash is ${hex(hashOf(bytes))}`)
+      throw this.#damage(id, this.#layout.pack(location.pack), `its hash is ${hex(hashOf(bytes))}`)
     return bytes
+  }
+
+  #damage(id: ChunkId, where: string, why: string): ChunkDamagedError {
+    this.#damaged?.add(id)
+    return new ChunkDamagedError(id, where, why)
   }
 
   async close(): Promise<void> {

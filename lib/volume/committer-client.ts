@@ -74,6 +74,10 @@ export class CommitterClient {
     return this.#call('importChunks', chunks)
   }
 
+  repairChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+    return this.#call('repairChunks', chunks)
+  }
+
   setSetting(key: string, value: Uint8Array | undefined): Promise<void> {
     return this.#call('setSetting', key, value)
   }

@@ -103,7 +103,10 @@ export interface Volume {
 
   /** Verified (canonical, hashes) by the callee as well; durable when resolved. */
   importRevisions(encoded: Uint8Array[]): Promise<RId[]>
+  /** Mends those that are damaged here. */
   importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void>
+  /** Chunks that are known to be damaged here, and count as missing; at most `limit`. */
+  damagedChunks(limit: number): ChunkId[]
   /** One call is one atomic change of the live tree, as far as its results are `applied`. Children are applied before folders. */
   apply(changes: HeadChange[]): Promise<ApplyResult[]>
   /** Resolves when everything acknowledged before the call is committed and folders are sealed. */

@@ -150,6 +150,8 @@ function onEvent(volume: VolumeResources, event: EngineEvent): void {
       return volume.committer.wake()
     case 'unmounted':
       return void volume.mountPoint?.ended()
+    case 'damaged':
+      return volume.damaged.add(event.id)
     case 'report':
       return volume.report(event.text)
   }

@@ -9,6 +9,7 @@ import { type Lsn, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END, PROGRESS_SLOTS } fr
 import { StoreReader } from '../store/tables.js'
 import { ChunkFiles } from './chunk-files.js'
 import { CommitterClient } from './committer-client.js'
+import { DamagedChunks } from './damaged-chunks.js'
 import { EngineClient } from './engine-client.js'
 import { HandleTable } from './handle-table.js'
 import type { HasherPool } from './hashing/pool.js'
@@ -45,6 +46,7 @@ export class VolumeResources {
   readonly committer: CommitterClient
   readonly engine: EngineClient
   readonly handles = new HandleTable()
+  readonly damaged = new DamagedChunks()
   readonly heads: HeadFeed
   readonly hashers: HasherPool
   readonly reports: string[] = []
@@ -73,7 +75,7 @@ export class VolumeResources {
     this.key = hex(init.description.sid)
     this.reader = StoreReader.open(init.layout.db)
     this.packs = new PackReader({ reader: this.reader, layout: init.layout })
-    this.chunkFiles = new ChunkFiles({ reader: this.reader, layout: init.layout })
+    this.chunkFiles = new ChunkFiles({ reader: this.reader, layout: init.layout, damaged: this.damaged })
     this.reads = new VolumeReads(this)
     this.heads = new HeadFeed({ reads: this.reads, reader: this.reader })
     this.committer = new CommitterClient({ progress: this.progress })

@@ -15,12 +15,14 @@ import {
   type Revision,
   type RId,
 } from '../model/types.js'
+import { ChunkDamagedError } from '../store/errors.js'
 import type { PackReader } from '../store/packs.js'
 import type { InodeRecord } from '../store/records.js'
 import { isFolder } from '../store/revise.js'
 import { RANGE_MAX, type StoreReader } from '../store/tables.js'
 import type { ChunkFiles } from './chunk-files.js'
 import type { Head } from './contract.js'
+import type { DamagedChunks } from './damaged-chunks.js'
 
 /** Most bytes of one `read`. */
 export const READ_MAX = 64 << 20
@@ -33,6 +35,7 @@ export interface ReadComponents {
   reader: StoreReader
   packs: PackReader
   chunkFiles: ChunkFiles
+  damaged: DamagedChunks
 }
 
 export class VolumeReads {
@@ -40,10 +43,20 @@ export class VolumeReads {
   readonly #reader: StoreReader
   readonly #chunkFiles: ChunkFiles
 
-  constructor({ reader, packs, chunkFiles }: ReadComponents) {
+  readonly #damaged: DamagedChunks
+
+  constructor({ reader, packs, chunkFiles, damaged }: ReadComponents) {
+    this.#damaged = damaged
     this.#reader = reader
     this.#chunkFiles = chunkFiles
-    this.source = packs.source
+    this.source = (id) => {
+      try {
+        return packs.source(id)
+      } catch (error) {
+        if (error instanceof ChunkDamagedError) damaged.add(id)
+        throw error
+      }
+    }
   }
 
   head(document: DId): Head | undefined {
@@ -79,8 +92,9 @@ export class VolumeReads {
       .filter((head) => head !== undefined)
   }
 
+  /** A damaged one counts as none. */
   hasChunk(id: ChunkId): boolean {
-    return this.#reader.chunk(id) !== undefined
+    return !this.#damaged.has(id) && this.#reader.chunk(id) !== undefined
   }
 
   chunk(id: ChunkId): Promise<Uint8Array> {

@@ -91,8 +91,18 @@ export class OpenedVolume implements Volume {
   }
 
   async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
-    await this.#resources.committer.importChunks(chunks)
-    this.#resources.reader.refresh()
+    const { committer, reader, damaged } = this.#resources
+    const mended = chunks.filter(({ id }) => damaged.has(id))
+    const others = mended.length ? chunks.filter(({ id }) => !damaged.has(id)) : chunks
+    if (mended.length) await committer.repairChunks(mended)
+    if (others.length || !mended.length) await committer.importChunks(others)
+    reader.refresh()
+    for (const { id } of mended)
+      if (damaged.delete(id)) this.#resources.report(`Chunk ${hex(id)} was damaged and is whole again.`)
+  }
+
+  damagedChunks(limit: number): ChunkId[] {
+    return this.#resources.damaged.list(limit)
   }
 
   /** Rejects with UnknownRevisionError, ChangeTooLargeError, ThreadLostError (ask again: it is compare-and-set). */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
-import { hasFuse, info, isRoot, NodeProcess, scratch } from './support.js'
+import { eventually, hasFuse, info, inSync, isRoot, NodeProcess, pairAndJoin, scratch, volumeOf } from './support.js'
 
 const MAIN = path.resolve('dist/lib/cli/main.js')
 
@@ -128,6 +130,9 @@ describe('A node that is used badly', function () {
     fs.writeFileSync(path.join(packs, pack), bytes)
     await first.start()
     const file = path.join(first.mountPoint, 'bad')
+    assert.throws(() => fs.readFileSync(file), { code: 'EIO' })
+    const { reports } = (await info(first)).volumes[0]
+    assert.match(reports.join('\n'), /^bad: Chunk [0-9a-f]+ in .*\.pack is damaged/m)
     const [version] = await first.with((api) => api.log(Buffer.from(file), 1))
     await assert.rejects(
       first.with((api) => api.cat(Buffer.from(file), version.version, async () => {})),
@@ -135,6 +140,110 @@ describe('A node that is used badly', function () {
     )
     assert.ok(fs.readFileSync(path.join(first.mountPoint, 'good')).equals(Buffer.alloc(100_000, 'whole ')))
     await first.stop()
+  })
+
+  it('fetches a damaged chunk again from a paired device', async () => {
+    const [first, second] = [node('a'), node('b')]
+    await first.start()
+    await second.start()
+    const content = Buffer.alloc(100_000, 'damaged ')
+    fs.writeFileSync(path.join(first.mountPoint, 'bad'), content)
+    await pairAndJoin(first, second)
+    const copy = path.join(second.mountPoint, 'bad')
+    await eventually(() => assert.ok(fs.readFileSync(copy).equals(content)))
+    await inSync(first, second)
+    const { directory: volume } = volumeOf(second, await info(second))
+    await second.stop()
+    const packs = path.join(volume, 'packs')
+    for (const pack of fs.readdirSync(packs)) {
+      const bytes = fs.readFileSync(path.join(packs, pack))
+      fs.writeFileSync(path.join(packs, pack), bytes.fill(0))
+    }
+    await second.start()
+    // The first reading finds it; the devices are connected again soon, if they are not yet.
+    try {
+      fs.readFileSync(copy)
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EIO')
+    }
+    await eventually(() => assert.ok(fs.readFileSync(copy).equals(content)), 60_000)
+    assert.match(volumeOf(second, await info(second)).reports.join('\n'), /was damaged and is whole again/)
+  })
+
+  it('lives with garbage at its port, and takes an invitation once', async () => {
+    const [first, second, third] = [node('a'), node('b'), node('c')]
+    for (const one of [first, second, third]) await one.start()
+    const { port } = JSON.parse(fs.readFileSync(path.join(directory, 'a/config/node.json'), 'utf8'))
+    for (const garbage of [Buffer.alloc(0), Buffer.from('GET / HTTP/1.1\r\n\r\n'), randomBytes(100_000)]) {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.end(garbage)
+      socket.resume()
+      await new Promise((resolve) => socket.once('close', resolve))
+    }
+    const { token } = await first.with((api) => api.invite(10))
+    await assert.rejects(
+      second.with((api) => api.pair(`${token.slice(0, -4)}AAAA`)),
+      /invitation/i,
+    )
+    await second.with((api) => api.pair(token))
+    await assert.rejects(
+      third.with((api) => api.pair(token)),
+      /invitation/i,
+    )
+    assert.deepEqual(
+      (await info(first)).peers.map(({ id }) => id),
+      [(await info(second)).device.id],
+    )
+    assert.deepEqual((await info(third)).peers, [])
+  })
+
+  it('takes names that are not UTF-8: in log, cat and restore', async () => {
+    const first = node('a')
+    await first.start()
+    const file = Buffer.from(`${first.mountPoint}/not-utf8-\xff\xfe`, 'latin1')
+    fs.writeFileSync(file, 'one')
+    // Through a shell: Node's own spawn would encode the name.
+    const shell = (command: string, name = file, more = '') => {
+      const script = Buffer.concat([Buffer.from(`"$NODE" "$MAIN" ${command} '`), name, Buffer.from(`${more}'\n`)])
+      fs.writeFileSync(path.join(directory, 'script'), script)
+      return spawnSync('sh', [path.join(directory, 'script')], {
+        encoding: 'utf8',
+        cwd: first.mountPoint,
+        env: { ...process.env, NODE: process.execPath, MAIN, PEERDRIVE_HOME: path.join(directory, 'a') },
+      })
+    }
+    const [{ version }] = JSON.parse(shell('log --json').stdout)
+    assert.equal(shell('cat', Buffer.from('not-utf8-\xff\xfe', 'latin1'), `@${version}`).stdout, 'one')
+    fs.writeFileSync(file, 'two')
+    assert.match(shell('restore', file, `@${version}`).stdout, /Restored/)
+    assert.equal(fs.readFileSync(file, 'utf8'), 'one')
+    assert.equal(JSON.parse(shell('log --json').stdout).length, 3)
+  })
+
+  it('refuses a mount point where something is mounted, and remembers none that did not work', async function () {
+    if (!isRoot) {
+      console.log('skipped: needs root, to mount something')
+      return this.skip()
+    }
+    const taken = path.join(directory, 'taken')
+    fs.mkdirSync(taken)
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', taken])
+    try {
+      await assert.rejects(node('a', '--mount', taken).start(), /is mounted on .*taken already/)
+    } finally {
+      execFileSync('umount', [taken])
+    }
+    await assert.rejects(node('a', '--mount', '/proc/nothing').start(), /no directory \/proc\/nothing/)
+    const first = node('a')
+    await first.start()
+    assert.equal((await info(first)).volumes[0].mountPoint, first.mountPoint)
+    await first.stop()
+    const moved = node('a', '--mount', taken)
+    moved.volumeMounted(taken)
+    await moved.start()
+    assert.equal((await info(moved)).volumes[0].mountPoint, taken)
+    assert.equal(await moved.stop(), 0)
   })
 
   it('answers ENOSPC when the disk is full, loses nothing, and goes on when there is room again', async function () {
@@ -189,6 +298,10 @@ describe('A node that is used badly', function () {
       [['join', 'elsewhere'], /No connected device offers/],
       [['unpair', 'nobody'], /No paired device is called 'nobody'/],
       [['sync', 'explode'], /no action 'explode'/],
+      [['sync', 'allow'], /Nothing was stopped/],
+      [['sync', 'pause', 'elsewhere'], /no volume 'elsewhere'/],
+      [['log', '-n', 'many', at('f')], /'many' is not a number of versions/],
+      [['explode'], /no command 'explode'/],
       [['console', '--kill', 'root/nobody'], /no actor/],
     ] as const) {
       const done = cli('a', ...args)

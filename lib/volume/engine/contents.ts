@@ -25,6 +25,8 @@ export class Contents {
   readonly #cacheMax: number
   readonly #cached = new Set<Inode>()
   #cachedBytes = 0
+  /** A chunk that is read to be verified. */
+  #chunk = Buffer.alloc(0)
   readonly #bases = new Map<Content, LeafCache>()
 
   constructor(
@@ -148,11 +150,48 @@ export class Contents {
         const piece = pieces[i]
         const skip = position - piece.offset
         const n = Math.min(piece.length - skip, end - position)
-        this.#packs.read(piece.pack, piece.at + skip, into, at + position - offset, n)
+        try {
+          this.#readPiece(piece, skip, into, at + position - offset, n)
+        } catch (error) {
+          // It may be mended meanwhile, and lie elsewhere.
+          leaves.forget(position)
+          this.#durable.refresh()
+          throw error
+        }
         position += n
       }
       if (position === from) throw new Error(`Content has no bytes at ${position}`)
     }
+  }
+
+  /** Bytes of a piece from `skip` within it. What is read of a chunk for the first time is compared with its hash. */
+  #readPiece(piece: Piece, skip: number, into: Buffer, at: number, length: number): void {
+    const { pack, unverified } = piece
+    const from = piece.at + skip
+    const to = from + length
+    if (unverified === undefined) return this.#packs.read(pack, from, into, at, length)
+    const touched = unverified.filter((chunk) => chunk.at < to && chunk.at + chunk.length > from)
+    const whole = touched.filter((chunk) => chunk.at >= from && chunk.at + chunk.length <= to)
+    // Those of which only a part is wanted are read as a whole first.
+    for (const chunk of touched)
+      if (!whole.includes(chunk)) this.#packs.readChunk(pack, chunk, this.#scratch(chunk.length))
+    try {
+      this.#packs.read(pack, from, into, at, length)
+    } catch (error) {
+      for (const chunk of whole) this.#packs.readChunk(pack, chunk, this.#scratch(chunk.length))
+      throw error
+    }
+    for (const chunk of whole) {
+      const start = at + chunk.at - from
+      this.#packs.check(pack, chunk, into.subarray(start, start + chunk.length))
+    }
+    const rest = unverified.filter((chunk) => !touched.includes(chunk))
+    piece.unverified = rest.length > 0 ? rest : undefined
+  }
+
+  #scratch(length: number): Buffer {
+    if (this.#chunk.length < length) this.#chunk = Buffer.allocUnsafeSlow(length)
+    return this.#chunk
   }
 
   /** Bytes of a spool; what nobody wrote is zeros. */

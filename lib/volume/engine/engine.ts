@@ -4,7 +4,8 @@
 import fs from 'node:fs'
 import type { FileSystem } from '../../fuse/file-system.js'
 import { PENDING } from '../../fuse/file-system.js'
-import type { Content } from '../../model/types.js'
+import type { ChunkId, Content } from '../../model/types.js'
+import { ChunkDamagedError } from '../../store/errors.js'
 import type { Lsn } from '../../store/records.js'
 import { DeviceNames } from '../history/devices.js'
 import type { History } from '../history/history.js'
@@ -59,6 +60,8 @@ export interface EngineComponents {
   onSync?: (work: SyncWork) => boolean
   /** After some dozens of operations, e.g. to see how long the journal is. */
   onTidy?: () => void
+  /** A chunk was read that is not what it should be. */
+  onDamaged?: (id: ChunkId) => void
   report?: (text: string) => void
 }
 
@@ -143,6 +146,7 @@ export class Engine {
 
   /** `ino`: of the file that it was about. */
   #onError(error: unknown, ino?: number): void {
+    if (error instanceof ChunkDamagedError) this.#c.onDamaged?.(error.id)
     this.#complaints.failed(error, ino === undefined ? undefined : this.#pathOf(ino))
   }
 

@@ -15,6 +15,15 @@ export interface Piece {
   pack: number
   /** In the pack. */
   at: number
+  /** Chunks in it that nobody has compared with their hashes yet; undefined: none. */
+  unverified: PlacedChunk[] | undefined
+}
+
+export interface PlacedChunk {
+  id: ChunkId
+  /** In the pack. */
+  at: number
+  length: number
 }
 
 const BLOCK = 1 << 20
@@ -38,6 +47,11 @@ export class LeafCache {
       this.#blocks.set(number, pieces)
     }
     return pieces
+  }
+
+  /** The block is not what it should be: it is looked up again. */
+  forget(offset: number): void {
+    this.#blocks.delete(Math.floor(offset / BLOCK))
   }
 }
 
@@ -70,7 +84,7 @@ export class ChunkFinder {
     if (known) return known
     const { pack, offset, length } = this.#locate(id)
     const bytes = Buffer.allocUnsafe(length)
-    this.#packs.read(pack, offset, bytes, 0, length)
+    this.#packs.readChunk(pack, { id, at: offset, length }, bytes)
     if (this.#lists.size >= LISTS_MAX) this.#lists.delete(this.#lists.keys().next().value!)
     this.#lists.set(key, bytes)
     return bytes
@@ -81,9 +95,12 @@ export class ChunkFinder {
     const pieces: Piece[] = []
     for (const leaf of leaves(content, (id) => this.#list(id), from, to)) {
       const { pack, offset: at } = this.#locate(leaf.id)
+      const chunk = { id: leaf.id, at, length: leaf.size }
       const last = pieces[pieces.length - 1]
-      if (last && last.pack === pack && last.at + last.length === at) last.length += leaf.size
-      else pieces.push({ offset: leaf.offset, length: leaf.size, pack, at })
+      if (last && last.pack === pack && last.at + last.length === at) {
+        last.length += leaf.size
+        last.unverified!.push(chunk)
+      } else pieces.push({ offset: leaf.offset, length: leaf.size, pack, at, unverified: [chunk] })
     }
     return pieces
   }

@@ -4,7 +4,7 @@
 import type { Invalidation } from '../../fuse/file-system.js'
 import type { ServeOptions } from '../../fuse/options.js'
 import type { KernelSession } from '../../fuse/session.js'
-import type { Content } from '../../model/types.js'
+import type { ChunkId, Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
 import type { NamedDevice } from '../history/devices.js'
@@ -126,6 +126,7 @@ export type EngineEvent =
   /** The committer should be told `wake`. */
   | { type: 'wake' }
   | { type: 'unmounted' }
+  | { type: 'damaged'; id: ChunkId }
   | { type: 'report'; text: string }
 
 export type EngineMessage =

@@ -3,7 +3,11 @@
 
 import fs from 'node:fs'
 import { EIO } from '../../fuse/errno.js'
+import { equal, hex } from '../../model/bytes.js'
+import { hashOf } from '../../model/hash.js'
+import { ChunkDamagedError } from '../../store/errors.js'
 import { ErrnoError } from './errno.js'
+import type { PlacedChunk } from './leaf-cache.js'
 
 const OPEN_MAX = 64
 
@@ -37,6 +41,22 @@ export class PackFiles {
       if (n === 0) throw new ErrnoError(EIO, 'EIO', `Pack ${pack} ends at ${offset + got}; scrub the volume`)
       got += n
     }
+  }
+
+  /** All of a chunk, into the beginning of `into`. Throws ChunkDamagedError if it is not what its id says. */
+  readChunk(pack: number, chunk: PlacedChunk, into: Uint8Array): void {
+    try {
+      this.read(pack, chunk.at, into, 0, chunk.length)
+    } catch (error) {
+      throw new ChunkDamagedError(chunk.id, this.#pathOf(pack), (error as Error).message)
+    }
+    this.check(pack, chunk, into.subarray(0, chunk.length))
+  }
+
+  /** Throws ChunkDamagedError if these are not the bytes of the chunk. */
+  check(pack: number, { id }: PlacedChunk, bytes: Uint8Array): void {
+    const hash = hashOf(bytes)
+    if (!equal(hash, id)) throw new ChunkDamagedError(id, this.#pathOf(pack), `its hash is ${hex(hash)}`)
   }
 
   close(): void {

@@ -62,6 +62,7 @@ class VolumeThread {
         onSealed: (sealed) => this.#emit({ type: 'sealed', ...sealed }),
         onSync: (work) => this.#onSync(work),
         onTidy: () => this.#onTidy(),
+        onDamaged: (id) => this.#emit({ type: 'damaged', id }),
       },
       { directory: data.directory, generation: data.generation },
     )

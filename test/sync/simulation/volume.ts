@@ -224,6 +224,10 @@ export class MemoryVolume implements Volume {
     return encoded.map((bytes) => this.#store(bytes))
   }
 
+  damagedChunks(): ChunkId[] {
+    return []
+  }
+
   async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
     this.#check()
     for (const { id, bytes } of chunks) {

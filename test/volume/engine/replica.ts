@@ -9,6 +9,7 @@ import { PackReader } from '../../../lib/store/packs.js'
 import { ApplyPlan } from '../../../lib/volume/apply-plan.js'
 import type { ChunkFiles } from '../../../lib/volume/chunk-files.js'
 import type { HeadChange } from '../../../lib/volume/contract.js'
+import { DamagedChunks } from '../../../lib/volume/damaged-chunks.js'
 import type { ApplyAnswer } from '../../../lib/volume/engine/messages.js'
 import { VolumeReads } from '../../../lib/volume/volume-reads.js'
 import type { TestVolume } from './support.js'
@@ -48,6 +49,7 @@ export class Replica {
       reader: this.to.reader,
       packs: target,
       chunkFiles: undefined as unknown as ChunkFiles,
+      damaged: new DamagedChunks(),
     })
     const planned = new ApplyPlan({ reads, description: { root: this.to.root } }).plan(changes)
     target.close()
