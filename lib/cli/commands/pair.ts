@@ -1,5 +1,6 @@
 // `peerdrive pair`, `unpair`, `join`: trusting a device, and taking part in its volumes.
 
+import path from 'node:path'
 import type { Command } from 'commander'
 import { action, countOf, withNode } from '../connect.js'
 import { printable } from '../format.js'
@@ -46,8 +47,9 @@ export function register(program: Command): void {
     .option('--mount <directory>', 'where to mount it')
     .action(
       action(async (volume: string, options: { from?: string; label?: string; mount?: string }) => {
+        const mountPoint = options.mount === undefined ? undefined : path.resolve(options.mount)
         const joined = await withNode((node) =>
-          node.join({ volume, peer: options.from, label: options.label, mountPoint: options.mount }),
+          node.join({ volume, peer: options.from, label: options.label, mountPoint }),
         )
         console.log(`Joined ${printable(joined.label)}. It is mounted at ${joined.mountPoint} and fills by itself.`)
       }),

@@ -2,7 +2,6 @@
 
 import path from 'node:path'
 import type { Command } from 'commander'
-import { startNode } from '../../node/node.js'
 import { nodePaths } from '../../node/paths.js'
 import { action } from '../connect.js'
 
@@ -30,6 +29,8 @@ interface Options {
 
 async function start(options: Options): Promise<void> {
   const paths = nodePaths(process.env, process.getuid?.() ?? 0)
+  // Only here: the other commands answer in a fraction of the time without all of the node.
+  const { startNode } = await import('../../node/node.js')
   const node = await startNode({
     paths,
     mountPoint: options.mount === undefined ? undefined : path.resolve(options.mount),
