@@ -409,26 +409,30 @@ describe('while the volume thread is busy', () => {
 })
 
 describe('root of a volume that joins another', () => {
-  it('is not sealed before its head arrives', async () => {
-    const volume = await TestVolume.create({ join: did(500) })
+  it('is not sealed before its head arrives, unless something is put into it', async () => {
+    const [empty, used] = [await TestVolume.create({ join: did(500) }), await TestVolume.create({ join: did(500) })]
     try {
-      volume.put(1, 'mine', inode(2, text('x')))
-      await volume.flush()
-      assert.equal(volume.revision(did(500)), undefined)
-      assert.equal(volume.revision(did(2))?.type, 'text/plain')
-      assert.deepEqual(volume.reader.unsealed(), [1])
+      await empty.flush()
+      assert.equal(empty.revision(did(500)), undefined)
       const other = await TestVolume.create()
       const root = other.reader.revision(other.reader.document(other.root)!.head)!
       await other.close()
-      await volume.crash()
-      const [rid] = await volume.committer.importRevisions([root])
-      volume.frame((j) => j.head(did(500), rid))
-      await volume.flush()
-      assert.deepEqual(volume.names(did(500)), ['mine'])
-      assert.deepEqual(volume.revision(did(500))?.parents, [rid])
-      volume.checkSealed()
+      await empty.crash()
+      const [rid] = await empty.committer.importRevisions([root])
+      empty.frame((j) => j.head(did(500), rid))
+      empty.put(1, 'mine', inode(2, text('x')))
+      await empty.flush()
+      assert.deepEqual(empty.names(did(500)), ['mine'])
+      assert.deepEqual(empty.revision(did(500))?.parents, [rid])
+      empty.checkSealed()
+
+      used.put(1, 'mine', inode(2, text('x')))
+      await used.flush()
+      assert.deepEqual(used.names(did(500)), ['mine'])
+      assert.deepEqual(used.revision(did(500))?.parents, [])
     } finally {
-      await volume.close()
+      await empty.close()
+      await used.close()
     }
   })
 })
