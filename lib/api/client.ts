@@ -81,8 +81,8 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     return ((await this.#call({ conflicts: {} })).conflicts?.conflicts ?? []) as ConflictInfo[]
   }
 
-  async resolve(path: Uint8Array, version?: string): Promise<VersionInfo> {
-    return (await this.#call({ resolve: { path, version } })).version as VersionInfo
+  async resolve(path: Uint8Array, version?: string, both = false): Promise<VersionInfo> {
+    return (await this.#call({ resolve: { path, version, both } })).version as VersionInfo
   }
 
   async invite(minutes: number): Promise<InvitationInfo> {

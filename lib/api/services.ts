@@ -142,8 +142,8 @@ export interface NodeServices {
   cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void>
   restore(path: Uint8Array, version: string): Promise<VersionInfo>
   conflicts(): Promise<ConflictInfo[]>
-  /** Ends a conflict, keeping the current content or that of `version`. */
-  resolve(path: Uint8Array, version?: string): Promise<VersionInfo>
+  /** Ends a conflict, keeping the current content or that of `version`; with `both` the others become files beside it. */
+  resolve(path: Uint8Array, version?: string, both?: boolean): Promise<VersionInfo>
   invite(minutes: number): Promise<InvitationInfo>
   pair(token: string): Promise<DeviceInfo>
   unpair(peer: string): Promise<void>

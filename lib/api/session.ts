@@ -81,8 +81,8 @@ export class Session {
       return { version: await services.restore(bytesOf(request.restore.path), request.restore.version ?? '') }
     if (request.conflicts) return { conflicts: { conflicts: await services.conflicts() } }
     if (request.resolve) {
-      const { path, version } = request.resolve
-      return { version: await services.resolve(bytesOf(path), version || undefined) }
+      const { path, version, both } = request.resolve
+      return { version: await services.resolve(bytesOf(path), version || undefined, both ?? false) }
     }
     if (request.invite) return { invitation: await services.invite(request.invite.minutes || 10) }
     if (request.pair) return { device: await services.pair(request.pair.token ?? '') }

@@ -142,11 +142,11 @@ export class ConsoleServer {
         )
       }
       case 'POST /api/resolve': {
-        const { path: file, version } = await body(request)
+        const { path: file, version, both } = await body(request)
         return answer(
           response,
           200,
-          await services.resolve(Buffer.from(String(file)), version ? String(version) : undefined),
+          await services.resolve(Buffer.from(String(file)), version ? String(version) : undefined, both === true),
         )
       }
       default:

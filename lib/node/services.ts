@@ -17,10 +17,11 @@ import {
   type VolumeInfo,
 } from '../api/services.js'
 import { hex } from '../model/bytes.js'
-import { encodeRevision } from '../model/codec.js'
-import { FLAG_CONFLICT, PART_CONTENT, type Revision, TYPE_FOLDER } from '../model/types.js'
+import { conflictSides } from '../model/conflict.js'
+import { PART_CONTENT, type RId, TYPE_FOLDER } from '../model/types.js'
 import { deviceIdOf, type Peers } from '../peers/index.js'
 import type { Offer } from '../sync/messages.js'
+import { resolveConflict } from '../sync/resolve.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers, stateOf, type WorkerView } from '../sync/worker.js'
 import type { Head, Volume } from '../volume/contract.js'
@@ -40,6 +41,9 @@ export interface ServicesComponents {
   sessions: Map<string, Session>
   steer(volume: string, peer: string, action: SteerAction): void
 }
+
+/** A folder that was just changed is sealed before the next one. */
+const RESOLVE_ATTEMPTS = 3
 
 export class Services implements NodeServices {
   readonly #parts: ServicesComponents
@@ -118,10 +122,11 @@ export class Services implements NodeServices {
     const found: ConflictInfo[] = []
     for (const open of this.#parts.volumes.list()) {
       for (const head of open.volume.conflicts(MAX_CONFLICTS)) {
-        const listed = history(open.volume, head.head, 100)
-        const merge = listed.findIndex(({ revision }) => revision.parents.length > 1)
-        const sides = merge < 0 ? [] : listed[merge].revision.parents
-        const shown = listed.filter(({ rid }) => hex(rid) === hex(head.head) || sides.some((s) => hex(s) === hex(rid)))
+        const look = (rid: RId) => open.volume.revision(rid)
+        const shown = [head.head, ...conflictSides(head.head, look)].flatMap((rid) => {
+          const revision = look(rid)
+          return revision ? [{ rid, revision }] : []
+        })
         found.push({
           path: await this.#path(open, head.ino),
           volume: open.volume.label,
@@ -133,28 +138,21 @@ export class Services implements NodeServices {
     return found
   }
 
-  async resolve(path: Uint8Array, version?: string): Promise<VersionInfo> {
+  async resolve(path: Uint8Array, version?: string, both = false): Promise<VersionInfo> {
     const { volume, head } = await this.#document(path)
-    const current = volume.revision(head.head)
-    if (!current || !(current.flags & FLAG_CONFLICT))
-      throw new ServiceError('NO_CONFLICT', 'There is no conflict here; `peerdrive conflicts` lists those there are.')
-    const chosen = version ? findVersion(volume, head.head, version).revision : current
-    // No clock and no author of its own: two devices that resolve alike make the same revision.
-    const resolved: Revision = {
-      ...chosen,
-      parents: [head.head],
-      flags: chosen.flags & ~FLAG_CONFLICT,
-      author: new Uint8Array(0),
-      clock: current.clock,
+    const keep = version ? findVersion(volume, head.head, version).rid : undefined
+    for (let attempt = 0; ; attempt++) {
+      const result = await resolveConflict(volume, { document: head.document, keep, both })
+      if (result === 'resolved') return this.#current(volume, head.document)
+      if (result === 'none')
+        throw new ServiceError('NO_CONFLICT', 'There is no conflict here; `peerdrive conflicts` lists those there are.')
+      if (attempt === RESOLVE_ATTEMPTS)
+        throw new ServiceError(
+          'BUSY',
+          'The file was changed at this moment, or is open for writing. Look at it and try again.',
+        )
+      await volume.flush()
     }
-    const [rid] = await volume.importRevisions([encodeRevision(resolved)])
-    const [result] = await volume.apply([{ document: head.document, expected: head.head, head: rid }])
-    if (result.result !== 'applied')
-      throw new ServiceError(
-        'BUSY',
-        'The file was changed at this moment, or is open for writing. Look at it and try again.',
-      )
-    return this.#current(volume, head.document)
   }
 
   async invite(minutes: number): Promise<InvitationInfo> {

@@ -161,6 +161,7 @@ function steer(
 ): void {
   for (const [id, worker] of state.workers) {
     const matches = (!volume || id.startsWith(`${volume} `)) && (!peer || worker.session.peer === peer)
+    if (matches && action === 'allow') state.args.report(`${id}: somebody allowed what it stopped at.`)
     if (matches) context.whereis<WorkerMessage>(id)?.cast({ type: action } as WorkerMessage)
   }
 }

@@ -94,8 +94,8 @@ export class FakeServices implements NodeServices {
     return [{ path: '/m/a', volume: 'home', document: 'dd', versions: [VERSION] }]
   }
 
-  async resolve(path: Uint8Array, version?: string): Promise<VersionInfo> {
-    this.asked.push(['resolve', Buffer.from(path).toString(), version])
+  async resolve(path: Uint8Array, version?: string, both?: boolean): Promise<VersionInfo> {
+    this.asked.push(['resolve', Buffer.from(path).toString(), version, ...(both ? ['both'] : [])])
     return VERSION
   }
 

@@ -24,7 +24,7 @@ export function register(program: Command): void {
           console.log(table(rows))
         }
         console.log(
-          '\nKeep one with `peerdrive resolve FILE@VERSION`, or what is shown now with `peerdrive resolve FILE`.',
+          '\nKeep one with `peerdrive resolve FILE@VERSION`, or what is shown now with `peerdrive resolve FILE`;\nwith `--both` the others become files beside it.',
         )
       }),
     )
@@ -32,11 +32,14 @@ export function register(program: Command): void {
     .command('resolve')
     .description('end a conflict: keep the version shown now, or another one')
     .argument('<file[@version]>')
+    .option('--both', 'keep the other versions, too, as files beside it', false)
     .action(
-      action(async (argument: string) => {
+      action(async (argument: string, { both }: { both: boolean }) => {
         const chosen = /@[0-9a-f]{4,66}$/.test(argument) ? fileAndVersion(argument) : undefined
-        const now = await withNode((node) => node.resolve(chosen?.file ?? absolute(argument), chosen?.version))
-        console.log(`Resolved; the version is ${now.version}. The others stay in the history.`)
+        const now = await withNode((node) => node.resolve(chosen?.file ?? absolute(argument), chosen?.version, both))
+        console.log(
+          `Resolved; the version is ${now.version}. ${both ? 'The others are files beside it.' : 'The others stay in the history.'}`,
+        )
       }),
     )
 }

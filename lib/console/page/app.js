@@ -155,6 +155,54 @@ function Devices({ info }) {
   </section>`
 }
 
+let conflicts
+let conflictCount = 0
+let conflictsAt = 0
+
+/** Asked for when their number changes, and now and then while there are some. */
+function lookAtConflicts(info) {
+  const count = info.volumes.reduce((sum, v) => sum + v.conflicts, 0)
+  if (count === conflictCount && (count === 0 || Date.now() - conflictsAt < 3000)) return
+  conflictCount = count
+  conflictsAt = Date.now()
+  call('GET', '/api/conflicts').then(
+    (list) => {
+      conflicts = list
+      draw()
+    },
+    () => {
+      conflictCount = -1
+    },
+  )
+}
+
+function Conflicts() {
+  if (!conflicts?.length || conflictCount === 0) return null
+  const keep = (path, version, both = false) =>
+    doing(() =>
+      call('POST', '/api/resolve', { path, version, both }).then((v) => `Resolved: ${path}, version ${v.version}.`),
+    )
+  return html`<section id="conflicts">
+    <h2>Conflicts</h2>
+    ${conflicts.map(
+      (c) => html`<div key=${c.document}>
+        <div class="row"><strong class="grow">${c.path || c.document}</strong>
+          <button onClick=${keep(c.path, '')}>keep what is shown</button>
+          <button onClick=${keep(c.path, '', true)}>keep all, side by side</button>
+        </div>
+        ${c.versions
+          .filter((v) => !v.current)
+          .map(
+            (v) => html`<div class="row dim" key=${v.rid}>
+              <span class="grow">${v.version}, ${new Date(v.modified).toLocaleString()}, ${v.device}</span><span>${bytes(v.size)}</span>
+              <button onClick=${keep(c.path, v.version)}>keep this</button>
+            </div>`,
+          )}
+      </div>`,
+    )}
+  </section>`
+}
+
 function Sync({ sync }) {
   const steer = (s, action) =>
     doing(() => call('POST', '/api/steer', { volume: s.volume, peer: s.peer, action }).then(() => ''))
@@ -172,7 +220,7 @@ function Sync({ sync }) {
         ${s.received < s.receivedOf && html`<div class="row"><progress max=${s.receivedOf} value=${s.received}></progress> receiving ${s.received} of ${s.receivedOf}</div>`}
         ${s.sent < s.sentOf && html`<div class="row"><progress max=${s.sentOf} value=${s.sent}></progress> sending ${s.sent} of ${s.sentOf}</div>`}
         ${s.pending.slice(0, 20).map((p) => html`<div class="row warn"><span class="grow">waiting: ${p.path || p.document}</span><span>${p.reason}, ${span(Date.now() - p.since)}</span></div>`)}
-        ${s.lastError && html`<div class="row bad">${s.lastError}</div>`}
+        ${s.lastError && html`<div class="row bad"><span class="grow">${s.lastError}</span>${s.state === 'halted' && html`<button onClick=${steer(s, 'allow')}>allow it</button>`}</div>`}
       </div>`,
     )}
     ${sync.length === 0 && html`<p class="dim">Nothing to synchronize with yet: pair a device and join a volume.</p>`}
@@ -217,6 +265,7 @@ function Actors({ actors }) {
 function draw() {
   if (!snapshot) return
   const { info, actors } = snapshot
+  lookAtConflicts(info)
   render(
     html`<header>
         <h1>PeerDrive</h1>
@@ -226,6 +275,7 @@ function draw() {
       </header>
       ${notice && html`<section id="notice" role="status">${notice}</section>`}
       <div class="columns"><${Volumes} volumes=${info.volumes} /><${Devices} info=${info} /></div>
+      <${Conflicts} />
       <${Sync} sync=${info.sync} />
       <${Actors} actors=${actors} />`,
     root,

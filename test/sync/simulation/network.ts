@@ -147,10 +147,11 @@ export class Network {
   }
 
   /** Until all volumes have the same heads, durable, and nobody has anything left to tell or to do. */
-  async converge(): Promise<void> {
+  async converge(seconds = 25): Promise<void> {
     await this.until(
       () => this.#same() && this.#idle(),
       () => this.describe(),
+      seconds,
     )
   }
 
@@ -196,6 +197,7 @@ export class Network {
       assert.deepEqual(other.audit(), [])
     }
     assert.deepEqual(first.treeFaults(), [])
+    assert.deepEqual(first.silentConflicts(), [])
   }
 
   /** No version that anybody made, and that ever was a head anywhere, is missing anywhere. */

@@ -1,6 +1,8 @@
 // A user who does anything: creates, writes, removes and moves files and folders of a volume, as a seed says. Test support only.
 
+import { conflictSides } from '../../../lib/model/conflict.js'
 import type { DId } from '../../../lib/model/types.js'
+import { resolveConflict } from '../../../lib/sync/resolve.js'
 import type { MemoryVolume } from './volume.js'
 
 /** mulberry32: 0 ≤ x < 1. */
@@ -37,42 +39,55 @@ function places(volume: MemoryVolume): { folders: DId[]; files: Place[]; inner: 
 
 export class RandomUser {
   #count = 0
+  #random: () => number = Math.random
 
   constructor(
     private readonly device: { volume: MemoryVolume },
-    private readonly random: () => number,
     private readonly who: string,
   ) {}
 
   /** One change, or none where there is nothing to change. */
-  act(): void {
+  async act(random: () => number): Promise<void> {
+    this.#random = random
     const { volume } = this.device
     const { folders, files, inner } = places(volume)
-    const what = this.random()
+    const what = random()
     const file = files.length ? this.#of(files) : undefined
     const folder = inner.length ? this.#of(inner) : undefined
-    if (what < 0.25 || !file) volume.create(this.#of(folders), this.#name(), this.#content())
-    else if (what < 0.5) volume.write(file.document, this.#content())
-    else if (what < 0.62 || !folder) volume.mkdir(this.#of(folders), this.#name())
-    else if (what < 0.72) volume.unlink(file.folder, file.name)
-    else if (what < 0.77) volume.unlink(folder.folder, folder.name)
-    else if (what < 0.8) volume.hardLink(file.document, this.#of(folders), this.#name())
-    else if (what < 0.9) volume.rename(file.folder, file.name, this.#of(folders), this.#name())
-    else volume.rename(folder.folder, folder.name, this.#of(folders), this.#name())
+    if (what < 0.22 || !file) volume.create(this.#of(folders), this.#name(), this.#content())
+    else if (what < 0.46) volume.write(file.document, this.#content())
+    else if (what < 0.58 || !folder) volume.mkdir(this.#of(folders), this.#name())
+    else if (what < 0.68) volume.unlink(file.folder, file.name)
+    else if (what < 0.73) volume.unlink(folder.folder, folder.name)
+    else if (what < 0.76) volume.hardLink(file.document, this.#of(folders), this.#name())
+    else if (what < 0.85) volume.rename(file.folder, file.name, this.#of(folders), this.#name())
+    else if (what < 0.94) volume.rename(folder.folder, folder.name, this.#of(folders), this.#name())
+    else await this.#resolve()
+  }
+
+  /** Ends a conflict, if there is one. */
+  async #resolve(): Promise<void> {
+    const { volume } = this.device
+    const conflicts = volume.conflicts(100)
+    if (!conflicts.length) return
+    const { document, head } = this.#of(conflicts)
+    const sides = conflictSides(head, (rid) => volume.revision(rid))
+    const keep = sides.length && this.#random() < 0.5 ? this.#of(sides) : undefined
+    await resolveConflict(volume, { document, keep, both: this.#random() < 0.4 })
   }
 
   #of<T>(list: T[]): T {
-    return list[Math.floor(this.random() * list.length)]
+    return list[Math.floor(this.#random() * list.length)]
   }
 
   /** Few names, so that different users take the same ones. */
   #name(): string {
-    return `n${Math.floor(this.random() * 12)}`
+    return `n${Math.floor(this.#random() * 12)}`
   }
 
   #content(): string {
     const line = `${this.who} ${++this.#count}\n`
-    const kind = this.random()
+    const kind = this.#random()
     if (kind < 0.7) return line
     return line.repeat(kind < 0.95 ? 300 : 20_000)
   }

@@ -10,6 +10,7 @@ import { decodeRevision, encodeRevision } from '../../../lib/model/codec.js'
 import { allChunks, encodeContent, inlineContent, readContent, sameContent } from '../../../lib/model/content-tree.js'
 import { decodeFolder, diffFolder, encodeFolder } from '../../../lib/model/folder.js'
 import { hashOf, ridOf } from '../../../lib/model/hash.js'
+import { mergeBases } from '../../../lib/model/history.js'
 import { isRemoved } from '../../../lib/model/merge.js'
 import { isPlace } from '../../../lib/model/merge-folder.js'
 import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/settle.js'
@@ -511,10 +512,34 @@ export class MemoryVolume implements Volume {
     return faults
   }
 
-  /** Whether the very entries that somebody removed still name the document. Others may: whoever removed it knew nothing of them. */
+  /**
+   * Whether the entry that somebody removed still names the document, or a later one, which should have ended the removal.
+   * Others may: whoever removed it knew nothing of them.
+   */
   #isRemovalLost(head: RId, key: string): boolean {
     const { home } = this.revision(head)!
-    return [...this.liveClaims()].some(({ entry }) => hex(entry.document) === key && equal(entry.stamp, home!.stamp))
+    return [...this.liveClaims()].some(
+      ({ entry }) => hex(entry.document) === key && compare(entry.stamp, home!.stamp) >= 0,
+    )
+  }
+
+  /** Merges that show the content of one side although both had changed it, and do not say so. */
+  silentConflicts(): string[] {
+    const silent: string[] = []
+    const parentsOf = (rid: RId) => this.revision(rid)?.parents
+    for (const [key, { revision }] of this.#durable.revisions) {
+      if (revision.author.length || revision.parents.length !== 2 || revision.flags & FLAG_CONFLICT) continue
+      const [a, b] = revision.parents
+      const bases = mergeBases(a, b, parentsOf)
+      const all = [a, b, bases[0]].map((rid) => rid && this.revision(rid))
+      if (bases.length !== 1 || all.some((one) => !one || isRemoved(one))) continue
+      const [ofA, ofB, base] = all.map((one) => one!.parts.get(PART_CONTENT))
+      const shown = revision.parts.get(PART_CONTENT)
+      if (!ofA || !ofB || !base || !shown) continue
+      const bothChanged = !sameContent(ofA, ofB) && !sameContent(ofA, base) && !sameContent(ofB, base)
+      if (bothChanged && (sameContent(shown, ofA) || sameContent(shown, ofB))) silent.push(key)
+    }
+    return silent
   }
 
   #auditContent(content: Content): string[] {

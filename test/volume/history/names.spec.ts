@@ -89,7 +89,14 @@ describe('history: names', () => {
     const names = new VersionNames({ devices, taken }, { name: 'a.txt', isFolder: false })
     const clock = makeClock(Date.UTC(2026, 10, 25), 0)
     const next = (rid: number, author: Uint8Array) => {
-      const name = names.next({ rid: new Uint8Array(33).fill(rid), clock, author, created: author, parents: [], flags: 0 })
+      const name = names.next({
+        rid: new Uint8Array(33).fill(rid),
+        clock,
+        author,
+        created: author,
+        parents: [],
+        flags: 0,
+      })
       assert.ok(!taken.has(name))
       taken.set(name, 1)
       return Buffer.from(name, 'latin1').toString()
