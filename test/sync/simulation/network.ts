@@ -196,8 +196,21 @@ export class Network {
       assert.deepEqual([...other.tree()], [...first.tree()])
       assert.deepEqual(other.audit(), [])
     }
+    assert.deepEqual(this.#differentMerges(), [], 'whoever merges the same heads makes the same revision')
     assert.deepEqual(first.treeFaults(), [])
     assert.deepEqual(first.silentConflicts(), [])
+  }
+
+  /** Heads of which several merges were made, on whatever devices. */
+  #differentMerges(): string[] {
+    const merges = new Map<string, Set<string>>()
+    for (const { volume } of this.devices)
+      for (const [rid, { author, parents }] of volume.revisions()) {
+        if (author.length || parents.length < 2) continue
+        const key = parents.map(hex).join()
+        merges.set(key, (merges.get(key) ?? new Set()).add(rid))
+      }
+    return [...merges].filter(([, made]) => made.size > 1).map(([key]) => key)
   }
 
   /** No version that anybody made, and that ever was a head anywhere, is missing anywhere. */

@@ -60,7 +60,9 @@ export async function runPlan({ seed, devices, steps }: Plan, seconds = 25): Pro
       const now = 1_700_000_000_000 + (skewed ? SKEWS[i % SKEWS.length] : 0)
       await net.device(NAMES[i], { now, turns: () => Math.ceil(random() * 30) })
     }
-    const users = net.devices.map((device) => new RandomUser(device, device.id))
+    const moves = random() < 0.5
+    if (moves) await startTogether(net, random)
+    const users = net.devices.map((device) => new RandomUser(device, device.id, moves))
     for (const step of steps) await take(net, users, step)
     await heal(net, random, seconds)
     net.assertEqual()
@@ -73,6 +75,16 @@ export async function runPlan({ seed, devices, steps }: Plan, seconds = 25): Pro
   } finally {
     await net.stop()
   }
+}
+
+/** All have a few files and folders, and then are apart. */
+async function startTogether(net: Network, random: () => number): Promise<void> {
+  const { volume } = net.devices[0]
+  const folders = [volume.root]
+  for (const name of ['n1', 'n2', 'n3']) folders.push(volume.mkdir(volume.root, name))
+  for (const [i, folder] of folders.entries()) volume.create(folder, `n${i + 4}`, `file ${i}`)
+  await heal(net, random, 25)
+  net.cutAll()
 }
 
 async function heal(net: Network, random: () => number, seconds: number): Promise<void> {

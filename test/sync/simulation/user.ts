@@ -44,6 +44,8 @@ export class RandomUser {
   constructor(
     private readonly device: { volume: MemoryVolume },
     private readonly who: string,
+    /** Moves things more than anything else. */
+    private readonly moves = false,
   ) {}
 
   /** One change, or none where there is nothing to change. */
@@ -51,7 +53,7 @@ export class RandomUser {
     this.#random = random
     const { volume } = this.device
     const { folders, files, inner } = places(volume)
-    const what = random()
+    const what = this.moves && random() < 0.8 ? 0.76 + random() * 0.18 : random()
     const file = files.length ? this.#of(files) : undefined
     const folder = inner.length ? this.#of(inner) : undefined
     if (what < 0.22 || !file) volume.create(this.#of(folders), this.#name(), this.#content())

@@ -419,6 +419,11 @@ export class MemoryVolume implements Volume {
     return all
   }
 
+  /** Every revision that is here, by hex id. */
+  *revisions(): Iterable<[string, Revision]> {
+    for (const [rid, { revision }] of this.#durable.revisions) yield [rid, revision]
+  }
+
   async whereabouts(documents: DId[]): Promise<Whereabouts[]> {
     return documents.map((document) => {
       const claims = this.#claims(document)
