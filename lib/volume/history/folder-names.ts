@@ -6,6 +6,7 @@ import { decodeRevision } from '../../model/codec.js'
 import { inlineContent, sameContent } from '../../model/content-tree.js'
 import { decodeFolder, diffFolder } from '../../model/folder.js'
 import { type Content, type DId, type FolderEntry, PART_ENTRIES, type RId } from '../../model/types.js'
+import { ChunkDamagedError, ChunkMissingError } from '../../store/errors.js'
 import { keyOf, nameOf } from './names.js'
 import type { HistoryStore } from './ports.js'
 import { newestFirst } from './timeline.js'
@@ -47,7 +48,7 @@ export class FolderNames {
     return (this.#documents.get(name) ?? []).map((key) => new Uint8Array(nameOf(key)))
   }
 
-  /** Takes in what is newer than before. Throws what reading folders throws. */
+  /** Takes in what is newer than before. Throws what reading revisions throws. */
   update(head: RId | undefined): void {
     const key = head ? hex(head) : ''
     if (key === this.#head) return
@@ -56,10 +57,7 @@ export class FolderNames {
     const walked: string[] = []
     for (const { rid, parents } of newestFirst(this.#store, head, { except: this.#seen })) {
       walked.push(hex(rid))
-      const entries = this.#entriesOf(rid) ?? EMPTY
-      const befores = --left > 0 ? parents.map((p) => this.#entriesOf(p)).filter((part) => part !== undefined) : []
-      if (befores.length === 0) for (const entry of decodeFolder(entries, this.#store.source)) note(found, entry)
-      for (const before of befores) this.#noteChanges(found, before, entries)
+      this.#noteRevision(found, rid, --left > 0 ? parents : [])
       if (left <= 0 || found.size > NAMES_MAX) break
     }
     this.#parts.clear()
@@ -68,12 +66,28 @@ export class FolderNames {
     this.#head = key
   }
 
-  #noteChanges(found: Map<string, string[]>, before: Content, after: Content): void {
-    if (sameContent(before, after)) return
+  /**
+   * What differs from each of the parents, everything without any. Old versions need not be here as a whole: a folder whose chunks
+   * are missing tells nothing, and hides nothing that others tell.
+   */
+  #noteRevision(found: Map<string, string[]>, rid: RId, parents: RId[]): void {
+    const entries = this.#entriesOf(rid) ?? EMPTY
+    let told = false
+    for (const parent of parents) {
+      const before = this.#entriesOf(parent)
+      if (before && ifHere(() => this.#noteChanges(found, before, entries))) told = true
+    }
+    if (told) return
+    for (const entry of ifHere(() => decodeFolder(entries, this.#store.source)) ?? []) note(found, entry)
+  }
+
+  #noteChanges(found: Map<string, string[]>, before: Content, after: Content): true {
+    if (sameContent(before, after)) return true
     for (const change of diffFolder(before, after, this.#store.source)) {
       if (change.after) note(found, change.after)
       if (change.before) note(found, change.before)
     }
+    return true
   }
 
   /** undefined: the revision is not here. */
@@ -94,6 +108,16 @@ export class FolderNames {
       const before = this.#documents.get(name)?.filter((key) => !documents.includes(key)) ?? []
       this.#documents.set(name, [...documents, ...before])
     }
+  }
+}
+
+/** undefined: chunks that it would take are not here. */
+export function ifHere<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof ChunkMissingError || error instanceof ChunkDamagedError) return undefined
+    throw error
   }
 }
 

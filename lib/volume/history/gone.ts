@@ -6,11 +6,11 @@ import { decodeRevision } from '../../model/codec.js'
 import { sameContent } from '../../model/content-tree.js'
 import { lookupFolder } from '../../model/folder.js'
 import { type Content, type DId, PART_ENTRIES, TYPE_FOLDER } from '../../model/types.js'
-import { FOLDER_WALK_MAX } from './folder-names.js'
+import { FOLDER_WALK_MAX, ifHere } from './folder-names.js'
 import type { HistoryStore } from './ports.js'
 import { newestFirst } from './timeline.js'
 
-/** Documents that this folder ever had under this name, the latest first. Throws what reading folders throws. */
+/** Documents that this folder ever had under this name, the latest first. Revisions whose chunks are not here are left out. */
 export function* documentsNamed(store: HistoryStore, folder: DId, name: Uint8Array): Generator<DId> {
   const seen = new Set<string>()
   let before: Content | undefined
@@ -20,7 +20,7 @@ export function* documentsNamed(store: HistoryStore, folder: DId, name: Uint8Arr
     const part = decodeRevision(store.encoded(rid)!).parts.get(PART_ENTRIES)
     if (!part || (before && sameContent(before, part))) continue
     before = part
-    const document = lookupFolder(part, name, store.source)?.document
+    const document = ifHere(() => lookupFolder(part, name, store.source)?.document)
     if (!document || seen.has(hex(document))) continue
     seen.add(hex(document))
     yield document

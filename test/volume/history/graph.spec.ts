@@ -7,6 +7,7 @@ import { encodeRevision } from '../../../lib/model/codec.js'
 import { encodeFolder } from '../../../lib/model/folder.js'
 import { ridOf } from '../../../lib/model/hash.js'
 import { type FolderEntry, PART_ENTRIES, type RId, TYPE_FOLDER } from '../../../lib/model/types.js'
+import { ChunkMissingError } from '../../../lib/store/errors.js'
 import { FolderNames } from '../../../lib/volume/history/folder-names.js'
 import { headAt, newestFirst, revisionAt } from '../../../lib/volume/history/timeline.js'
 
@@ -142,6 +143,32 @@ describe('history: graphs of revisions', () => {
     assert.deepEqual(graph.parents[3], [2, 1])
     assert.equal(graph.numberOf(headAt(graph.store, DOCUMENT, makeClock(5, 0xffff))), 1)
     assert.equal([...newestFirst(graph.store, graph.store.head())].length, 4)
+  })
+
+  it('tell what they can where chunks of old folders are missing', () => {
+    const graph = new Graph([
+      { parents: [], later: 0, names: 0b1, foreign: false },
+      { parents: [0], later: 0, names: 0b1_0000_0001, foreign: false },
+      { parents: [0], later: 0, names: 0b10_0000_0010, foreign: false },
+    ])
+    const whole = new FolderNames(graph)
+    whole.update(graph.store.head())
+    assert.equal([...whole.names()].length, 82)
+    const missing = (id: Uint8Array) => {
+      throw new ChunkMissingError(id)
+    }
+    const index = new FolderNames({ store: { ...graph.store, source: missing } })
+    index.update(graph.store.head())
+    assert.deepEqual([...index.names()], ['0 0'])
+    const damaged = new FolderNames({
+      store: {
+        ...graph.store,
+        source: () => {
+          throw new TypeError('a mistake')
+        },
+      },
+    })
+    assert.throws(() => damaged.update(graph.store.head()), TypeError)
   })
 
   it('name every name that a folder ever had, with who had it last first, also when it grows', () => {
