@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import type { ActorNode } from '../../lib/actors/index.js'
 import { differences, manifest } from './manifest.js'
-import { eventually, hasFuse, NodeProcess, scratch, writeNoise, writeZoo } from './support.js'
+import { eventually, hasFuse, inSync, NodeProcess, pairAndJoin, scratch, writeNoise, writeZoo } from './support.js'
 
 describe('History in the mount', function () {
   this.timeout(120_000)
@@ -37,20 +37,12 @@ describe('History in the mount', function () {
     return stderr
   }
   const lines = (text: string) => text.split('\n').filter((line) => line)
-  /** Everything so far is committed and sealed. Answers the time, as people write it, once it is over. */
-  const settled = async () => {
-    await node.with((api) => api.log(Buffer.from(mount), 1))
-    const time = new Date()
-    await eventually(() => assert.ok(Date.now() > time.getTime() + 1), 1000, 2)
-    return time.toISOString()
-  }
-
   it('ls, cat, cp and diff work on versions', async () => {
     fs.writeFileSync(at('letter.txt'), 'Dear reader\n')
-    await settled()
+    await settled(node)
     fs.writeFileSync(at('letter.txt'), 'Dear reader,\nI am well.\n')
     fs.chmodSync(at('letter.txt'), 0o640)
-    await settled()
+    await settled(node)
     const versions = lines(run('ls', at('.versions/letter.txt')))
     assert.equal(versions.length, 2)
     for (const version of versions)
@@ -68,14 +60,14 @@ describe('History in the mount', function () {
 
   it('a whole tree as it was: cp -a, diff -r, grep -r, rsync, find', async () => {
     writeZoo(at('zoo'))
-    const time = await settled()
+    const time = await settled(node)
     const before = path.join(directory, 'before')
     run('cp', '-a', at('zoo'), before)
     fs.rmSync(at('zoo/folder'), { recursive: true })
     fs.writeFileSync(at('zoo/small'), 'other bytes')
     fs.renameSync(at('zoo/medium'), at('zoo/page'))
     fs.writeFileSync(at('zoo/new'), 'new')
-    await settled()
+    await settled(node)
     const past = at(`.peerdrive/at/${time}`)
     run('diff', '-r', '--no-dereference', before, `${past}/zoo`)
     const copy = path.join(directory, 'copy')
@@ -94,9 +86,9 @@ describe('History in the mount', function () {
   it('large contents are read in place, by the same chunks', async () => {
     writeNoise(at('large'), 8)
     fs.copyFileSync(at('large'), path.join(directory, 'large'))
-    const time = await settled()
+    const time = await settled(node)
     fs.writeFileSync(at('large'), 'small now')
-    await settled()
+    await settled(node)
     run('cmp', path.join(directory, 'large'), at(`.peerdrive/at/${time}/large`))
     assert.equal(run('tail', '-c', '5', at(`.peerdrive/at/${time}/large`)).length > 0, true)
   })
@@ -104,9 +96,9 @@ describe('History in the mount', function () {
   it('what was deleted is there, and can be copied back', async () => {
     fs.mkdirSync(at('project'))
     fs.writeFileSync(at('project/plan.md'), 'the plan')
-    await settled()
+    await settled(node)
     fs.rmSync(at('project'), { recursive: true })
-    await settled()
+    await settled(node)
     assert.ok(lines(run('ls', at('.versions'))).includes('project'))
     const revisions = lines(run('ls', at('.versions/project'))).map((version) => at(`.versions/project/${version}`))
     const full = revisions.find((revision) => fs.existsSync(path.join(revision, 'plan.md')))
@@ -115,20 +107,20 @@ describe('History in the mount', function () {
     assert.equal(fs.readFileSync(at('project/plan.md'), 'utf8'), 'the plan')
   })
 
-  it('log, cat and restore find what was deleted, with the folders above it', () => {
+  it('log, cat and restore find what was deleted, with the folders above it', async () => {
     const cli = (...args: string[]) =>
       execFileSync(process.execPath, [path.resolve('dist/lib/cli/main.js'), ...args], {
         encoding: 'utf8',
         env: { ...process.env, PEERDRIVE_HOME: path.join(directory, 'node') },
       })
-    const log = (file: string) => JSON.parse(cli('log', '--json', file)) as { version: string; current: boolean }[]
+    const log = (file: string) => node.with((api) => api.log(Buffer.from(file), 10))
     fs.mkdirSync(at('deep/er'), { recursive: true })
     const file = at('deep/er/note')
     fs.writeFileSync(file, 'one', { mode: 0o600 })
     fs.writeFileSync(file, 'two')
-    assert.equal(log(file).length, 2)
+    assert.equal((await log(file)).length, 2)
     fs.rmSync(at('deep'), { recursive: true })
-    const versions = log(file)
+    const versions = await log(file)
     assert.deepEqual(
       versions.map(({ current }) => current),
       [false, false],
@@ -141,16 +133,17 @@ describe('History in the mount', function () {
     assert.equal(fs.readFileSync(file, 'utf8'), 'two')
     assert.equal(fs.statSync(file).mode & 0o777, 0o600)
     assert.deepEqual(fs.readdirSync(at('deep')), ['er'])
-    const after = log(file)
+    const after = await log(file)
     assert.deepEqual(
       after.map(({ current }) => current),
       [true, false, false],
     )
-    assert.match(fails(process.execPath, path.resolve('dist/lib/cli/main.js'), 'log', at('never was')), /peerdrive: /)
+    await assert.rejects(log(at('never was')), { code: 'ENOENT' })
+    await assert.rejects(log(at('letter.txt/below a file')), { code: 'ENOTDIR' })
   })
 
   it('is in no listing: nothing walks into it by accident', async () => {
-    await settled()
+    await settled(node)
     assert.deepEqual(
       lines(run('find', mount)).filter((line) => /\/\.(versions|peerdrive)/.test(line)),
       [],
@@ -202,6 +195,82 @@ describe('History in the mount', function () {
     assert.ok(fs.readdirSync(directoryBelow).includes(version))
   })
 })
+
+describe('History of two devices', function () {
+  this.timeout(120_000)
+  let directory: string
+  let laptop: NodeProcess
+  let desk: NodeProcess
+  let early: string
+
+  before(async function () {
+    if (!hasFuse) {
+      console.log('skipped: history of two devices needs /dev/fuse')
+      return this.skip()
+    }
+    directory = scratch()
+    const node = (name: string) => new NodeProcess({ home: path.join(directory, name), args: ['--name', name] })
+    laptop = node('laptop')
+    desk = node('desk')
+    await laptop.start()
+    await desk.start()
+    fs.writeFileSync(path.join(laptop.mountPoint, 'note.txt'), 'before they met')
+    early = await settled(laptop)
+    await pairAndJoin(laptop, desk)
+    await inSync(laptop, desk)
+  })
+
+  after(async () => {
+    await desk?.stop()
+    await laptop?.stop()
+    if (directory) fs.rmSync(directory, { recursive: true, force: true })
+  })
+
+  it('is the same on both, and says who made what', async () => {
+    fs.writeFileSync(path.join(desk.mountPoint, 'note.txt'), 'by the desk')
+    await inSync(laptop, desk)
+    const listed = [laptop, desk].map(({ mountPoint }) => {
+      const folder = path.join(mountPoint, '.versions/note.txt')
+      return fs.readdirSync(folder).map((name) => `${name}: ${fs.readFileSync(path.join(folder, name), 'utf8')}`)
+    })
+    assert.deepEqual(listed[0], listed[1])
+    assert.deepEqual(
+      listed[0].sort().map((line) => line.replace(/^.*Z(\+\d+)? /, '')),
+      ['laptop.txt: before they met', 'desk.txt: by the desk'],
+    )
+  })
+
+  it('shows on each what it was like on the other before they met', () => {
+    const past = path.join(desk.mountPoint, '.peerdrive/at', early)
+    assert.deepEqual(fs.readdirSync(past), ['note.txt'])
+    assert.equal(fs.readFileSync(path.join(past, 'note.txt'), 'utf8'), 'before they met')
+  })
+
+  it('brings back on one what the other has deleted', async () => {
+    fs.rmSync(path.join(laptop.mountPoint, 'note.txt'))
+    await inSync(laptop, desk)
+    const file = path.join(desk.mountPoint, 'note.txt')
+    assert.equal(fs.existsSync(file), false)
+    const versions = await desk.with((api) => api.log(Buffer.from(file), 10))
+    assert.equal(versions.length, 2)
+    await desk.with((api) => api.restore(Buffer.from(file), versions[0].version))
+    assert.equal(fs.readFileSync(file, 'utf8'), 'by the desk')
+    await inSync(laptop, desk)
+    assert.equal(fs.readFileSync(path.join(laptop.mountPoint, 'note.txt'), 'utf8'), 'by the desk')
+    assert.equal(
+      (await laptop.with((api) => api.log(Buffer.from(path.join(laptop.mountPoint, 'note.txt')), 10))).length,
+      3,
+    )
+  })
+})
+
+/** Everything so far is committed and sealed. Answers the time, as people write it, once it is over. */
+async function settled(node: NodeProcess): Promise<string> {
+  await node.with((api) => api.log(Buffer.from(node.mountPoint), 1))
+  const time = new Date()
+  await eventually(() => assert.ok(Date.now() > time.getTime()), 1000, 2)
+  return time.toISOString()
+}
 
 const pathsOf = (node: ActorNode): string[] => [node.path, ...node.children.flatMap(pathsOf)]
 

@@ -69,10 +69,11 @@ export class Reviver {
       throw new ErrnoError(EEXIST, 'EEXIST', `There is something at this path again: ${name}`)
     }
     clock.read()
-    // As if it had been removed just now. If the document lives elsewhere (it was moved), this becomes a new one.
+    // As if it had been removed just now. If the document lives elsewhere (it was moved), that inode keeps it, and this becomes a
+    // new one.
     const { sec, nsec } = live.created
-    const left = { mode, document, ino: 0, createdSec: sec, createdNsec: nsec }
-    identity.left(parent.ino, keyOf(name), left, clock.span)
+    const ino = identity.carrier(document)?.nlink ? 0 : identity.placeOf(document)
+    identity.left(parent.ino, keyOf(name), { mode, document, ino, createdSec: sec, createdNsec: nsec }, clock.span)
     const inode = this.#made(parent, name, mode, live.attributes, contentOf(live), invalidations, rdev)
     // A set-group-id folder gives its own.
     if (xattrs.length > 0 || inode.gid !== gid) {

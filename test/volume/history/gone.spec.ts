@@ -101,6 +101,29 @@ describe('history: what is gone', () => {
     })
   })
 
+  it('goes on with its document, however it was saved, and if somebody has it open', () => {
+    for (const version of ['one', 'two']) {
+      sh.write('f.tmp', version)
+      ok(sh.rename('f.tmp', 'f'))
+    }
+    const open = sh.open('f')
+    const document = documentOf('f')
+    ok(sh.unlink('f'))
+    fold()
+    const [rid] = historyOf(document)
+    const { attributes, modified, created, parts } = decodeRevision(volume.reader.revision(rid)!)
+    const live = { head: rid, attributes, modified, created, content: parts.get(PART_CONTENT) }
+    const before = historyOf(document).length
+    volume.engine.reviver.revive({ names: [name('f')], document, live })
+    assert.equal(hex(documentOf('f')), hex(document))
+    assert.equal(volume.fs.write(ROOT, open.ino, open.handle, 0, Buffer.from('lost'), false), 4)
+    volume.fs.release(open.ino, open.handle)
+    fold()
+    assert.equal(sh.read('f').toString(), 'two')
+    assert.equal(historyOf(document).length, before + 1)
+    assert.deepEqual(volume.reports, [])
+  })
+
   it('that lives on elsewhere comes back as another document', () => {
     sh.write('f', 'one')
     fold()
