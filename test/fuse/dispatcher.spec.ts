@@ -100,6 +100,34 @@ describe('dispatcher', () => {
     assert.equal(answer.content.readBigUInt64LE(0), 0n)
   })
 
+  it('what is told of inodes from a number on is believed for a moment only, and what is missing there not at all', () => {
+    const on = setup({
+      entryTimeout: 60,
+      attributeTimeout: 50,
+      negativeTimeout: 40,
+      volatileFrom: 100,
+      volatileTimeout: 3,
+    })
+    const shown = { mode: 0o100644, nlink: 1, uid: 0, gid: 0, rdev: 0, size: 0, blocks: 0 }
+    const times = { atimeSec: 0, atimeNsec: 0, mtimeSec: 0, mtimeNsec: 0, ctimeSec: 0, ctimeNsec: 0 }
+    const lookup = (ino: number) => {
+      result = { ino, ...shown, ...times }
+      serve(on, Opcode.LOOKUP, name('a'))
+      serve(on, Opcode.GETATTR, Buffer.alloc(16), ino)
+      const [entry, attributes] = answers().map(({ content }) => content)
+      return [entry.readBigUInt64LE(16), entry.readBigUInt64LE(24), attributes.readBigUInt64LE(0)].map(Number)
+    }
+    assert.deepEqual(lookup(99), [60, 50, 50])
+    assert.deepEqual(lookup(100), [3, 3, 3])
+    result = ENOENT
+    serve(on, Opcode.LOOKUP, name('none'), 99)
+    serve(on, Opcode.LOOKUP, name('none'), 100)
+    assert.deepEqual(
+      answers().map(({ errno }) => errno),
+      [0, ENOENT],
+    )
+  })
+
   it('what the file system throws becomes EIO, and serving goes on', () => {
     const on = setup()
     result = new Error('broken')

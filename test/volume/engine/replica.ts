@@ -43,7 +43,8 @@ export class Replica {
     this.to.reader.refresh()
     const isFolder = ({ head }: HeadChange) =>
       Number(decodeRevision(this.from.reader.revision(head)!).type === TYPE_FOLDER)
-    changes.sort((a, b) => isFolder(a) - isFolder(b))
+    // A folder may have been sealed before one that is in it; what is within goes first.
+    changes.sort((a, b) => isFolder(a) - isFolder(b) || this.#depth(b) - this.#depth(a))
     const target = new PackReader({ reader: this.to.reader, layout: this.to.layout })
     const reads = new VolumeReads({
       reader: this.to.reader,
@@ -56,6 +57,13 @@ export class Replica {
     const asked = planned.flatMap((plan) => (plan.kind === 'ask' ? plan.changes : []))
     if (planned.some(({ kind }) => kind === 'missing')) throw new Error('documents are missing')
     return { changes, request: { changes: asked } }
+  }
+
+  #depth({ document }: HeadChange): number {
+    let depth = 0
+    let { ino } = this.from.reader.document(document)!
+    for (; ino > 1; depth++) ino = this.from.engine.state.inode(ino)?.parent ?? 0
+    return depth
   }
 
   sync(): ApplyAnswer {
