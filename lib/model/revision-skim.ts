@@ -1,5 +1,5 @@
-// Parents, flags, creation, author and clock of an encoded revision, without decoding the rest: for walks over thousands of them. For bytes that were
-// checked when they came in; never believes lengths, and says no more than that bytes are none.
+// Parents, flags, creation, author and clock of an encoded revision, without decoding the rest: for walks over thousands of
+// them. For bytes that were checked when they came in; never believes lengths, and says no more than that bytes are none.
 
 import { NotCanonicalError } from './errors.js'
 import { isClock, isRId } from './ids.js'

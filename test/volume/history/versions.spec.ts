@@ -63,7 +63,9 @@ describe('history: .versions', () => {
     sh.write('d/latest', 'x')
     assert.deepEqual(versions('d/.versions'), ['gone', 'latest', 'new', 'old'])
     assert.deepEqual(versions('d/.versions/latest'), [])
-    assert.equal(walk.read(`d/.versions/gone/${versions('d/.versions/gone')[0]}`).toString(), 'gone')
+    const gone = versions('d/.versions/gone')
+    assert.equal(gone.length, 1, 'its removal is no version')
+    assert.equal(walk.read(`d/.versions/gone/${gone[0]}`).toString(), 'gone')
     for (const one of ['old', 'new']) {
       const [version] = versions(`d/.versions/${one}`)
       assert.equal(walk.read(`d/.versions/${one}/${version}`).toString(), 'moved')
