@@ -183,6 +183,23 @@ describe('History in the mount', function () {
     assert.throws(() => fs.readdirSync(at('.peerdrive/at/yesterday')), { code: 'ENOENT' })
   })
 
+  it('is not in the way when a folder goes, and an open version can be read to its end', async () => {
+    fs.mkdirSync(at('going'))
+    fs.writeFileSync(at('going/file'), 'still here')
+    await settled(node)
+    const [version] = lines(run('ls', at('going/.versions/file')))
+    const fd = fs.openSync(at(`going/.versions/file/${version}`), 'r')
+    try {
+      run('rm', '-r', at('going'))
+      assert.equal(fs.existsSync(at('going/.versions')), false)
+      assert.equal(fs.readFileSync(fd, 'utf8'), 'still here')
+    } finally {
+      fs.closeSync(fd)
+    }
+    fs.mkdirSync(at('going'))
+    assert.deepEqual(fs.readdirSync(at('going/.versions')), [])
+  })
+
   it('survives the death of the volume thread', async () => {
     const [version] = lines(run('ls', at('.versions/letter.txt')))
     const file = at(`.versions/letter.txt/${version}`)
