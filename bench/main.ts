@@ -1,4 +1,4 @@
-// `npm run bench [-- mount|sync] [--rounds N] [--mebibytes N]`: side by side in one run, medians and ratios; the figures
+// `npm run bench [-- mount|sync|scale] [--rounds N] [--mebibytes N] [--files N]`: side by side in one run, medians and ratios; the figures
 // also go to bench-results.json. Needs root (bindfs, cold caches) and the packages bindfs and rsync.
 
 import { spawnSync } from 'node:child_process'
@@ -8,6 +8,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchMount } from './mount.js'
 import { NodeProcess } from './node-process.js'
+import { benchScale } from './scale.js'
 import { benchSync } from './sync.js'
 import type { Row } from './timing.js'
 
@@ -16,12 +17,14 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     mebibytes: { type: 'string', default: '512' },
+    files: { type: 'string', default: '1000000' },
     directory: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
 const mebibytes = Number(values.mebibytes)
-const wanted = (suite: string) => positionals.length === 0 || positionals.includes(suite)
+/** The scale takes many minutes: only if it is asked for. */
+const wanted = (suite: string) => (positionals.length === 0 ? suite !== 'scale' : positionals.includes(suite))
 const scratch = fs.mkdtempSync(path.join(values.directory ?? tmpdir(), 'peerdrive-bench-'))
 const rows: Row[] = []
 
@@ -91,10 +94,21 @@ async function sync(): Promise<void> {
   }
 }
 
+async function scale(): Promise<void> {
+  const node = new NodeProcess({ home: path.join(scratch, 'scale') })
+  await node.start()
+  try {
+    rows.push(...(await benchScale(node, Number(values.files), Math.min(rounds, 5))))
+  } finally {
+    await node.stop()
+  }
+}
+
 try {
   console.log(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; scratch ${scratch}`)
   if (wanted('mount')) await mount()
   if (wanted('sync')) await sync()
+  if (wanted('scale')) await scale()
   fs.writeFileSync('bench-results.json', `${JSON.stringify({ at: new Date().toISOString(), rows }, null, 2)}\n`)
   console.log('Figures are in bench-results.json.')
 } finally {
