@@ -41,6 +41,7 @@ describe('A session of the client API', () => {
     assert.deepEqual(await node.restore(file, '1212'), VERSION)
     assert.deepEqual(await node.resolve(file), VERSION)
     assert.deepEqual(await node.resolve(file, '1212'), VERSION)
+    assert.deepEqual(await node.resolve(file, '1212', true), VERSION)
     assert.equal((await node.invite(3)).token, 'pd1token')
     assert.deepEqual(await node.pair('t'), { id: 'x', name: 'desk' })
     await node.unpair('x')
@@ -57,6 +58,7 @@ describe('A session of the client API', () => {
       ['restore', '/m/a.txt', '1212'],
       ['resolve', '/m/a.txt', undefined],
       ['resolve', '/m/a.txt', '1212'],
+      ['resolve', '/m/a.txt', '1212', 'both'],
       ['invite', 3],
       ['pair', 't'],
       ['unpair', 'x'],
