@@ -15,7 +15,7 @@ import type { Negotiated } from './session.js'
 
 /**
  * Always wanted. Left out on purpose: WRITEBACK_CACHE (an acknowledged write must be in the engine), POSIX_LOCKS and FLOCK_LOCKS
- * (the kernel keeps locks itself), EXPORT_SUPPORT, splicing. EXPLICIT_INVAL_DATA: pages stay until we notify, since a
+ * (the kernel keeps locks itself), splicing. EXPLICIT_INVAL_DATA: pages stay until we notify, since a
  * changed mtime is most often our own write.
  */
 const WANTED =
@@ -38,7 +38,7 @@ export function negotiate(
   input: Uint32Array,
   output: Uint32Array,
   at: number,
-  options: Pick<ServeOptions, 'atomicTruncate' | 'acls' | 'passthrough' | 'maxBackground'>,
+  options: Pick<ServeOptions, 'atomicTruncate' | 'acls' | 'exportable' | 'passthrough' | 'maxBackground'>,
 ): Negotiated | 'again' | undefined {
   const [major, minor, readahead, offered, offered2] = input
   output.fill(0, at, at + INIT_OUT / 4)
@@ -49,6 +49,7 @@ export function negotiate(
   let flags = offered & WANTED
   if (options.atomicTruncate) flags |= offered & Init.ATOMIC_O_TRUNC
   if (options.acls) flags |= offered & (Init.POSIX_ACL | Init.DONT_MASK)
+  if (options.exportable) flags |= offered & Init.EXPORT_SUPPORT
   let flags2 = 0
   if (options.passthrough && offered & Init.INIT_EXT) {
     flags2 = offered2 & Init2.PASSTHROUGH

@@ -26,6 +26,11 @@ export interface ServeOptions {
    * enforces: it inherits them, keeps them and modes in step, and applies the umask itself.
    */
   acls: boolean
+  /**
+   * `lookup` knows `.` and `..` of every inode that exists, also of those that the kernel has forgotten: for open_by_handle_at(2)
+   * and NFS.
+   */
+  exportable: boolean
   /** Ask for pass-through; answers with `backing` use it where the kernel and the rights of the process allow it. */
   passthrough: boolean
   /** Bytes, a power of two: st_blksize, by which some programs size their buffers. */
@@ -50,6 +55,7 @@ export const SERVE_DEFAULTS: ServeOptions = {
   atomicTruncate: false,
   directWrites: true,
   acls: false,
+  exportable: false,
   passthrough: false,
   blockSize: 4096,
   maxBackground: 64,

@@ -18,15 +18,26 @@ function sizeOf(content: LiveContent): number {
   return content.kind === 'bytes' ? content.bytes.length : content.size
 }
 
+const DOT = 0x2e
+const ROOT = 1
 const NO_XATTRS: Inode['xattrs'] = []
 
 export class Namespace extends NameChanges {
   lookup(parent: number, name: Buffer): Inode | Errno {
     if (name.length > NAME_MAX) return ENAMETOOLONG
+    if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT)))
+      return this.#byNumber(parent, name)
     const { folders } = this.c.state
     const entry = folders.find(folders.of(parent), keyOf(name), name)
     if (entry === undefined) return ENOENT
     return this.c.state.inode(entry.ino) ?? ENOENT
+  }
+
+  /** An inode itself, or the folder it is in: asked for by the kernel when it has only the number. */
+  #byNumber(ino: number, name: Buffer): Inode | Errno {
+    const inode = this.c.state.inode(ino)
+    if (inode === undefined || inode.nlink === 0) return ENOENT
+    return name.length === 1 ? inode : (this.c.state.inode(inode.parent || ROOT) ?? ENOENT)
   }
 
   /**

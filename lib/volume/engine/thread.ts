@@ -133,7 +133,7 @@ class VolumeThread {
       onError: (error: Error) => this.#emit({ type: 'report', text: `Mount: ${error.message}` }),
     }
     const loop = new KernelLoop(session, this.#engine.fileSystem, owner, {
-      ...{ atomicTruncate: true, acls: true, volatileFrom: HISTORY_BASE },
+      ...{ atomicTruncate: true, acls: true, exportable: true, volatileFrom: HISTORY_BASE },
       ...options,
     })
     this.#loop = loop

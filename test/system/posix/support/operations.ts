@@ -71,7 +71,8 @@ function run(directory: string, { kind, path, other, mode, number }: Operation):
   const target = path === '' ? '' : `${directory}/${path}`
   const to = other === '' ? '' : `${directory}/${other}`
   const id = IDS[number % IDS.length]
-  const id2 = IDS[(number >> 3) % IDS.length]
+  // Not -1 for both: that differs by intention (docs/limits.md).
+  const id2 = id === -1 ? 80000 : IDS[(number >> 3) % IDS.length]
   const { O } = c
   switch (kind) {
     case 'mkdir':
