@@ -4,13 +4,13 @@
 // refuses, size, content and bytes seen are as before; a changed file that is closed is a version.
 
 import fs from 'node:fs'
-import { EFBIG, ENXIO, EOPNOTSUPP } from '../../fuse/errno.js'
+import { EFBIG, ENOSPC, ENXIO, EOPNOTSUPP } from '../../fuse/errno.js'
 import { EMPTY_LIVE } from '../../store/codec.js'
 import type { Lsn } from '../../store/records.js'
 import { preallocate } from '../../store/syscalls.js'
 import type { Inode } from './inode.js'
 import { SIZE_MAX } from './modes.js'
-import { nextData, nextHole, zero } from './sparse.js'
+import { hasRoom, nextData, nextHole, zero } from './sparse.js'
 import { type Spool, seekOver } from './spools.js'
 import { WorkingCopies } from './working-copies.js'
 import { SMALL_MAX, SmallCopy, type SpoolCopy } from './working-copy.js'
@@ -183,9 +183,22 @@ export class FileData extends WorkingCopies {
       let working = inode.working
       if (working === undefined) working = this.beginSpool(inode)
       else if (working.kind === 'small') working = this.grow(inode, working)
-      if (!preallocate(working.spool.fd, offset, length)) return EOPNOTSUPP
+      const failed = this.#reserve(working.spool, offset, length)
+      if (failed < 0) return failed
     }
     return !keepSize && end > inode.size ? this.truncate(inode, end) : 0
+  }
+
+  /** Refused before the disk is full of it: what a disk reserves until it finds that it cannot, it keeps. */
+  #reserve({ fd }: Spool, offset: number, length: number): number {
+    if (!hasRoom(fd, length)) return ENOSPC
+    try {
+      return preallocate(fd, offset, length) ? 0 : EOPNOTSUPP
+    } catch (error) {
+      // Gives back what was reserved beyond the end.
+      fs.ftruncateSync(fd, fs.fstatSync(fd).size)
+      throw error
+    }
   }
 
   /** SEEK_DATA, SEEK_HOLE. */

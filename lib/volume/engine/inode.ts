@@ -9,7 +9,7 @@ import type { DId } from '../../model/types.js'
 import type { InodeRecord, LiveContent, Lsn } from '../../store/records.js'
 import type { LeafCache } from './leaf-cache.js'
 import { S_IFDIR, S_IFMT, S_IFREG } from './modes.js'
-import type { WorkingCopy } from './working-copy.js'
+import { type WorkingCopy, wholeBlocks } from './working-copy.js'
 
 export class Inode implements Attributes, InodeRecord {
   ino: number
@@ -86,7 +86,7 @@ export class Inode implements Attributes, InodeRecord {
   /** 512-byte units. What a spool really occupies is known to the disk only; sparse ones are shown as such. */
   get blocks(): number {
     if (this.working) return this.working.blocks(this.size)
-    return this.closedBlocks >= 0 ? this.closedBlocks : Math.ceil(this.size / 512)
+    return this.closedBlocks >= 0 ? this.closedBlocks : wholeBlocks(this.size)
   }
 
   get isFolder(): boolean {

@@ -31,6 +31,16 @@ export function zero(fd: number, offset: number, length: number): void {
   for (let at = offset; at < end; ) at += fs.writeSync(fd, ZEROS, 0, Math.min(ZEROS.length, end - at), at)
 }
 
+/** Bytes of the disk that no reservation takes: journal and database need some. */
+const KEPT = 64 << 20
+
+/** Whether the disk has room for `length` more bytes of a file, less what the file has already. */
+export function hasRoom(fd: number, length: number): boolean {
+  if (process.platform !== 'linux') return true
+  const { bavail, bsize } = fs.statfsSync(`/proc/self/fd/${fd}`)
+  return length - fs.fstatSync(fd).blocks * 512 <= bavail * bsize - KEPT
+}
+
 /** First byte of data at or after `offset`; -1: there is none. */
 export function nextData(fd: number, offset: number): number {
   if (!lseek) return offset < fs.fstatSync(fd).size ? offset : -1

@@ -9,6 +9,9 @@ import type { Spool } from './spools.js'
 /** Largest content kept in memory. */
 export const SMALL_MAX = 64 * 1024
 
+/** Of 4 KiB, as on most disks, in units of 512 bytes. */
+export const wholeBlocks = (size: number) => Math.ceil(size / 4096) * 8
+
 export class SmallCopy {
   readonly kind = 'small'
   buffer: Buffer
@@ -21,7 +24,7 @@ export class SmallCopy {
   }
 
   blocks(size: number): number {
-    return Math.ceil(size / 512)
+    return wholeBlocks(size)
   }
 
   /** Room for `size` bytes, the first `used` of them kept. */
@@ -39,7 +42,7 @@ export class SpoolCopy {
 
   blocks(size: number): number {
     const own = fs.fstatSync(this.spool.fd).blocks
-    return this.spool.base ? Math.max(own, Math.ceil(Math.min(this.spool.baseSize, size) / 512)) : own
+    return this.spool.base ? Math.max(own, wholeBlocks(Math.min(this.spool.baseSize, size))) : own
   }
 }
 

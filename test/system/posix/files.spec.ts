@@ -182,6 +182,18 @@ describe('POSIX: open files', function () {
     }
   })
 
+  it('more than the disk has is refused, and not taken from it', () => {
+    const file = `${places.directories().at(-1)}/f`
+    const free = () => fs.statfsSync(places.mount).bavail * fs.statfsSync(places.mount).bsize
+    const fd = c.open(file, O.CREAT | O.RDWR, 0o644)
+    assert.equal(c.said(c.fallocate(fd, 0, 0, free() + 2 ** 40)), 'ENOSPC')
+    assert.equal(fs.fstatSync(fd).size, 0)
+    assert.equal(fs.fstatSync(fd).blocks, 0)
+    assert.equal(c.fallocate(fd, 0, 1, 100_000), 0)
+    assert.equal(fs.fstatSync(fd).size, 100_001)
+    c.close(fd)
+  })
+
   it('fallocate(2) refuses to collapse and to insert', () => {
     const file = `${places.directories().at(-1)}/f`
     fs.writeFileSync(file, Buffer.alloc(20_000))
