@@ -119,7 +119,7 @@ describe('engine: the volume thread on a real mount', () => {
     assert.equal(await call('write', caller, ino, made.handle, 0, Buffer.from('hello'), false), 5)
     assert.equal(await call('fsync', caller, ino, made.handle, false), 0)
     assert.equal(Buffer.from((await call('read', caller, ino, made.handle, 0, 100)) as Uint8Array).toString(), 'hello')
-    assert.equal(((await call('getattr', caller, ino)) as { blocks: number }).blocks, 1)
+    assert.equal(((await call('getattr', caller, ino)) as { blocks: number }).blocks, 8)
     assert.equal(await call('lookup', caller, 1, Buffer.from('nothing')), -2)
     await call('release', ino, made.handle)
   })
