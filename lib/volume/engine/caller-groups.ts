@@ -13,7 +13,7 @@ function otherGroups(pid: number): number[] {
   if (pid === 0) return []
   try {
     const line = /^Groups:(.*)$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'latin1'))
-    return line ? line[1].trim().split(/\s+/).map(Number) : []
+    return (line?.[1].match(/\d+/g) ?? []).map(Number)
   } catch {
     return []
   }

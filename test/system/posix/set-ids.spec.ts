@@ -42,6 +42,12 @@ const CHANGES: Record<string, (t: Trial) => number> = {
   'chgrp to its group': (t) => c.chown(t.at('f'), -1, 80001),
 }
 
+/** With the group of the file. */
+const MODES: [mode: number, group: number][] = [
+  ...[0o6666, 0o6676, 0o6766, 0o6777, 0o2666, 0o2776, 0o4777].map((mode) => [mode, 80001] as [number, number]),
+  [0o2666, 0],
+]
+
 const USERS: Record<string, [number, number, number[]]> = {
   root: [0, 0, []],
   owner: [70001, 70001, []],
@@ -60,11 +66,11 @@ describe('POSIX: set-id bits', function () {
       t.create('file', 'source', 0o666)
       c.truncate(t.at('source'), 10)
       c.chmod(t.at('.'), 0o777)
-      for (const mode of [0o6666, 0o6676, 0o6766, 0o6777, 0o2666, 0o2776, 0o4777])
+      for (const [mode, group] of MODES)
         for (const [what, run] of Object.entries(CHANGES)) {
           t.create('file', 'f', 0o666)
           c.truncate(t.at('f'), 7)
-          c.chown(t.at('f'), 70001, 80001)
+          c.chown(t.at('f'), 70001, group)
           c.chmod(t.at('f'), mode)
           t.did(
             `${what}, mode ${mode.toString(8)}`,
