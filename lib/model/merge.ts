@@ -102,7 +102,8 @@ class Merge {
       created: compareTimes(a.created, b.created) < 0 ? a.created : b.created,
       modified: edited?.modified ?? this.#modified(),
       author: new Uint8Array(0),
-      clock: maxClock(a.clock, b.clock),
+      // A removal says nothing about content, so its clock does not count for the content that stays.
+      clock: edited?.clock ?? maxClock(a.clock, b.clock),
       comment: '',
       attributes,
       metadata: edited?.metadata ?? mergeMetadata(this.#of('metadata')),

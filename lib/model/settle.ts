@@ -109,6 +109,8 @@ export class Settling {
   protected readonly facts: TreeFacts
   readonly #steps = new Map<string, HeadStep>()
   readonly #known = new Map<string, Known>()
+  /** Decoded, by document. */
+  readonly #revisions = new Map<string, { rid: RId; revision: Revision | undefined }>()
   readonly #lookups = new Map<string, (name: Uint8Array) => FolderEntry | undefined>()
   readonly #edits = new Map<string, Edit>()
   /** Put back where they were, in this round. */
@@ -159,13 +161,13 @@ export class Settling {
       }
     }
     await this.#unfold(arrived, touched)
-    return inOrder(touched)
+    return this.#inOrder(touched)
   }
 
   async #broughtHome(): Promise<Known[]> {
     const touched = new Map<string, Known>()
     await this.#unfold(this.#home.splice(0), touched)
-    return inOrder(touched)
+    return this.#inOrder(touched)
   }
 
   #note(kind: 'added' | 'removed', claim: Claim, touched: Map<string, Known>): void {
@@ -216,8 +218,25 @@ export class Settling {
   // What is so after the steps
 
   #revision(document: DId): Revision | undefined {
-    const rid = this.#steps.get(hex(document))?.after ?? this.facts.head(document)
-    return rid && this.facts.revision(rid)
+    const key = hex(document)
+    const rid = this.#steps.get(key)?.after ?? this.facts.head(document)
+    if (!rid) return undefined
+    const known = this.#revisions.get(key)
+    if (known && equal(known.rid, rid)) return known.revision
+    const revision = this.facts.revision(rid)
+    this.#revisions.set(key, { rid, revision })
+    return revision
+  }
+
+  /** Most documents are new and in one place: about those there is nothing to ask. */
+  #isPlain({ document, names, added, removed }: Known): boolean {
+    return names === 0 && removed.length === 0 && added.length <= 1 && !this.#revision(document)?.home
+  }
+
+  /** In the order of their ids, so that the outcome does not depend on that of the steps. */
+  #inOrder(touched: Map<string, Known>): Known[] {
+    const asked = [...touched].filter(([, known]) => !this.#isPlain(known))
+    return asked.sort(([x], [y]) => (x < y ? -1 : 1)).map(([, known]) => known)
   }
 
   #entryIn(folder: DId, name: Uint8Array): FolderEntry | undefined {
@@ -409,9 +428,6 @@ export class Settling {
     return [...groups.values()]
   }
 }
-
-const inOrder = (known: Map<string, Known>): Known[] =>
-  [...known].sort(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one)
 
 const alive = ({ flags }: Revision): number => (flags & ~FLAG_REMOVED) >>> 0
 
