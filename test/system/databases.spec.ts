@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { hasFuse, isRoot, NodeProcess, scratch } from './support.js'
+import { eventually, hasFuse, isRoot, NodeProcess, scratch } from './support.js'
 
 const TRANSACTIONS = 200
 const CLIENTS = 4
@@ -53,6 +53,9 @@ describe('PostgreSQL in the mount', function () {
     if (directory) fs.rmSync(directory, { recursive: true, force: true })
   })
 
+  /** The last the server said. */
+  const log = () => fs.readFileSync(path.join(sockets, 'log'), 'utf8').slice(-2000)
+
   /** Runs one of PostgreSQL's programs as its user; answers what it printed. */
   function run(program: string, ...args: string[]): string {
     const done = spawnSync('runuser', ['-u', 'postgres', '--', path.join(bin!, program), ...args], {
@@ -62,7 +65,7 @@ describe('PostgreSQL in the mount', function () {
       stdio: ['ignore', program === 'pg_ctl' ? 'ignore' : 'pipe', 'pipe'],
       ...(program === 'pg_ctl' ? { stdio: 'ignore' as const } : {}),
     })
-    assert.equal(done.status, 0, `${program} ${args.join(' ')}: ${done.stderr}`)
+    assert.equal(done.status, 0, `${program} ${args.join(' ')}: ${done.stderr ?? log()}`)
     return done.stdout ?? ''
   }
   const start = () =>
@@ -78,7 +81,8 @@ describe('PostgreSQL in the mount', function () {
       `-k ${sockets} -c listen_addresses=''`,
     )
   const query = (sql: string) => run('psql', '-h', sockets, '-d', 'bench', '-Atqc', sql).trim()
-  const bench = () => run('pgbench', '-h', sockets, '-c', `${CLIENTS}`, '-t', `${TRANSACTIONS}`, 'bench')
+  /** `-n`: else it empties the history before. */
+  const bench = () => run('pgbench', '-n', '-h', sockets, '-c', `${CLIENTS}`, '-t', `${TRANSACTIONS}`, 'bench')
 
   /** Every transaction moves the same sum in four tables: they agree, or one of them was lost in part. */
   function assertBalanced(atLeast: number): void {
@@ -114,9 +118,10 @@ describe('PostgreSQL in the mount', function () {
     bench()
     // Killed together: nothing of either may write more.
     await node.stop('SIGKILL')
+    const [pid] = fs.readFileSync(path.join(sockets, '.s.PGSQL.5432.lock'), 'utf8').split('\n')
     spawnSync('pkill', ['-9', '-u', 'postgres'])
+    await eventually(() => assert.ok(!fs.existsSync(`/proc/${pid}`), 'the server is still there'))
     await node.start()
-    fs.rmSync(path.join(data, 'postmaster.pid'), { force: true })
     start()
     assertBalanced(2 * CLIENTS * TRANSACTIONS)
     run('pg_ctl', 'stop', '-m', 'fast', '-D', data)
