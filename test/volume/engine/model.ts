@@ -10,6 +10,7 @@ export interface ModelNode {
   entries: Map<string, ModelNode>
   parent?: ModelNode
   mtime?: number
+  xattrs?: Map<string, string>
 }
 
 export class Model {

@@ -147,15 +147,23 @@ export class TestVolume implements Progress {
     this.startEngine()
   }
 
-  remove(): void {
+  /** Nothing is open any more; the directory stays as it is. */
+  async leave(): Promise<void> {
     try {
-      this.engine.close()
+      this.engine?.close()
     } catch {
       // A test made its disk fail.
     }
-    this.batch.close()
-    void this.reader.close()
-    void this.#committer?.close()
+    this.batch?.close()
+    const { reader } = this
+    this.reader = undefined as never
+    await reader?.close()
+    await this.#committer?.close()
+    this.#committer = undefined
+  }
+
+  remove(): void {
+    void this.leave()
     rmSync(this.directory, { recursive: true, force: true })
   }
 }
