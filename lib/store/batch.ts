@@ -7,11 +7,11 @@ import fs from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import type { DId } from '../model/types.js'
-import { DiskError, NoSpaceError, StoreError } from './errors.js'
+import { DiskError, NoSpaceError, StoreError, typedError } from './errors.js'
 import { Fold } from './fold.js'
 import { type Frame, type JournalCut, JournalReader } from './journal-reader.js'
 import { removeSegmentsBelow } from './journal-segments.js'
-import type { VolumeLayout } from './layout.js'
+import { syncDirectory, type VolumeLayout } from './layout.js'
 import { cutPacks, type PackState, PackWriter } from './pack-writer.js'
 import { PackReader } from './packs.js'
 import { PendingWrites } from './pending.js'
@@ -181,6 +181,7 @@ export class Batch {
   #write(position: Lsn): void {
     const { reader, layout } = this.#c
     this.writer.sync()
+    if (this.fold.spools.begun) this.#syncSpools()
     const replayFrom = this.pending.lowest(position)
     try {
       reader.tables.root.transactionSync(() => {
@@ -195,6 +196,14 @@ export class Batch {
     this.fold.clear()
     this.view.clear()
     this.#removeSegments(replayFrom)
+  }
+
+  #syncSpools(): void {
+    try {
+      syncDirectory(this.#c.layout.spools)
+    } catch (error) {
+      throw typedError('large contents', error)
+    }
   }
 
   #removeSegments(below: Lsn): void {

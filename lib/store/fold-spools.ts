@@ -28,6 +28,8 @@ export class SpoolFold {
   #own = new WeakSet<SpoolRecord>()
   /** Spools whose files may go once the batch is committed. */
   goneFiles: number[] = []
+  /** Spools begin with this batch: their names have to last before rows name them. */
+  begun = false
   /** Closed spools that go as soon as their content is stored. */
   readonly discarded = new Set<number>()
 
@@ -45,6 +47,7 @@ export class SpoolFold {
   /** The batch is committed, or taken back. */
   clear(): void {
     this.goneFiles = []
+    this.begun = false
     this.#own = new WeakSet()
   }
 
@@ -52,6 +55,7 @@ export class SpoolFold {
     if (this.#view.spool(record.spool)) return
     this.#pending.settle(record.ino)
     const base = this.#baseOf(record)
+    this.begun = true
     this.#put(record.spool, { ino: record.ino, base, ranges: [], baseSize: sizeOf(base), state: 'open' })
   }
 

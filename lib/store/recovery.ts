@@ -9,6 +9,7 @@ import { Batch, type BatchComponents, type BatchInit } from './batch.js'
 import { sizeOf } from './fold-spools.js'
 import type { JournalCut } from './journal-reader.js'
 import { cutJournal, listSegments } from './journal-segments.js'
+import { syncDirectory } from './layout.js'
 import { applyChanges, type PendingChange } from './pending.js'
 import type { InodeRecord, Lsn, SpoolRecord } from './records.js'
 
@@ -137,4 +138,7 @@ function clearFiles(batch: Batch, { layout, report }: BatchComponents): void {
   }
   // All of the journal is folded, stored, and settled.
   for (const { file } of listSegments(layout.journal)) fs.rmSync(file, { force: true })
+  // Else a power cut could bring an old segment back in the place of a new one that was not synced: frames that were cut off
+  // might be read from it.
+  syncDirectory(layout.journal)
 }

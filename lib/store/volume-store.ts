@@ -6,15 +6,18 @@
 // the head arrives from the other device, so that both do not begin with histories that have nothing in common.
 
 import { randomBytes } from 'node:crypto'
+import path from 'node:path'
 import { encodeFolder } from '../model/folder.js'
 import { type DId, FLAG_STICKY, PART_ENTRIES, type SId, TYPE_FOLDER } from '../model/types.js'
 import { Batch } from './batch.js'
 import { EMPTY_LIVE } from './codec.js'
+import { typedError } from './errors.js'
 import {
   createDirectory,
   FORMAT_VERSION,
   lockVolume,
   readDescription,
+  syncDirectory,
   type VolumeDescription,
   VolumeLayout,
   type VolumeLock,
@@ -55,10 +58,22 @@ export async function createVolume(init: CreateVolumeInit): Promise<VolumeDescri
     } finally {
       await reader.close()
     }
+    // The tables' names have to last before there is a description that calls them a volume.
+    syncNew(layout)
     writeDescription(layout, description)
     return description
   } finally {
     lock.free()
+  }
+}
+
+function syncNew(layout: VolumeLayout): void {
+  try {
+    syncDirectory(layout.db)
+    syncDirectory(layout.directory)
+    syncDirectory(path.dirname(path.resolve(layout.directory)))
+  } catch (error) {
+    throw typedError(layout.directory, error)
   }
 }
 

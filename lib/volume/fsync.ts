@@ -18,15 +18,22 @@ export interface FsyncRequest {
   unique: bigint
   /** Closed when they are synced. */
   fds: number[]
-  directory?: string
+  /** Names in them are new. */
+  directories: string[]
 }
 
 /** Never rejects: a disk that fails is the answer (EIO), and a report. */
-export async function completeFsync(volume: VolumeResources, { unique, fds, directory }: FsyncRequest): Promise<void> {
+export async function completeFsync(
+  volume: VolumeResources,
+  { unique, fds, directories }: FsyncRequest,
+): Promise<void> {
   const { session } = volume.engine
   let errno = 0
   try {
-    await after(volume, [...fds.map((fd) => syncAndClose(fd)), ...(directory ? [syncDirectory(directory)] : [])])
+    await after(volume, [
+      ...fds.map((fd) => syncAndClose(fd)),
+      ...directories.map((directory) => syncDirectory(directory)),
+    ])
   } catch (error) {
     errno = EIO
     volume.report(`fsync failed: ${(error as Error).message}`)

@@ -2,6 +2,7 @@
 // and the housekeeping between operations. Owns the parts; runs in the volume thread, never waits for another one.
 
 import fs from 'node:fs'
+import path from 'node:path'
 import type { FileSystem } from '../../fuse/file-system.js'
 import { PENDING } from '../../fuse/file-system.js'
 import type { ChunkId, Content } from '../../model/types.js'
@@ -42,10 +43,10 @@ export const MOMENT = 50
 /** Handles reported at most. */
 const REPORTED_MAX = 1000
 
-/** What has to be synced, by descriptors of this process. */
+/** What has to be synced: descriptors of this process, and directories with names that are new. */
 export interface SyncWork {
   fds: number[]
-  directory?: string
+  directories: string[]
 }
 
 export interface EngineComponents {
@@ -163,12 +164,26 @@ export class Engine {
   #sync(inode: Inode | undefined): number | typeof PENDING {
     const { fds, directory } = this.#c.journal.sync()
     this.#c.progress.journalEnd(this.#c.journal.written)
-    if (inode?.working?.kind === 'spool') fds.push(inode.working.spool.fd)
-    else if (inode?.content.kind === 'spool') fds.push(this.#spools.get(inode.content.spool).fd)
-    if (this.#c.onSync?.(directory ? { fds, directory } : { fds })) return PENDING
+    const directories = directory ? [directory] : []
+    for (const { id, fd } of this.#spoolsOf(inode)) {
+      fds.push(fd)
+      const above = path.dirname(this.#c.spoolPath(id))
+      if (!directories.includes(above)) directories.push(above)
+    }
+    if (this.#c.onSync?.({ fds, directories })) return PENDING
     for (const fd of fds) fs.fdatasyncSync(fd)
-    if (directory) syncDirectory(directory)
+    for (const path of directories) syncDirectory(path)
     return 0
+  }
+
+  /** Spools that hold bytes of it: its own, and those below that are not in packs yet. */
+  #spoolsOf(inode: Inode | undefined): Spool[] {
+    let at: Spool | undefined
+    if (inode?.working?.kind === 'spool') at = inode.working.spool
+    else if (inode?.content.kind === 'spool') at = this.#spools.get(inode.content.spool)
+    const found: Spool[] = []
+    for (; at; at = this.#spools.below(at)) if (at.state !== 'committed' && at.fd >= 0) found.push(at)
+    return found
   }
 
   /** At the start: what the thread before left half done goes on. */

@@ -122,7 +122,7 @@ export type EngineEvent =
    * Complete the request `unique` when these descriptors (of this process) are synced (fdatasync) and, if named, the
    * directory is.
    */
-  | { type: 'fsync'; unique: bigint; fds: number[]; directory?: string }
+  | { type: 'fsync'; unique: bigint; fds: number[]; directories: string[] }
   /** The committer should be told `wake`. */
   | { type: 'wake' }
   | { type: 'unmounted' }

@@ -79,7 +79,7 @@ class VolumeThread {
     this.#port.postMessage({ event } satisfies EngineMessage)
   }
 
-  #onSync(work: { fds: number[]; directory?: string }): boolean {
+  #onSync(work: { fds: number[]; directories: string[] }): boolean {
     if (!this.#loop || this.#inCall) return false
     // Ours may be closed before the main thread comes to it.
     const fds = duplicates(work.fds)
