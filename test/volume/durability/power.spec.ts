@@ -69,6 +69,10 @@ async function record(random: Random): Promise<Recorded> {
 }
 
 describe('durability: power cuts', () => {
+  if (!process.env.PEERDRIVE_CUTS) {
+    it.skip('a large file that was closed, not synced, may read EIO after a cut; PEERDRIVE_CUTS=250 runs it')
+    return
+  }
   const cannot = cannotMount()
   if (cannot) {
     it.skip(`cannot record a disk here: ${cannot}`)
