@@ -10,7 +10,7 @@ import { benchMount } from './mount.js'
 import { NodeProcess } from './node-process.js'
 import { benchScale } from './scale.js'
 import { benchSync } from './sync.js'
-import type { Row } from './timing.js'
+import { once, type Row } from './timing.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -66,14 +66,7 @@ async function idle(node: NodeProcess): Promise<Row> {
   const before = ticks()
   await new Promise((resolve) => setTimeout(resolve, 10_000))
   const used = ticks() - before
-  console.log(`idle node: ${used} ms of processor time in 10 s`)
-  return {
-    what: 'idle node',
-    unit: 'ms CPU in 10 s',
-    medians: { peerdrive: used },
-    rounds: { peerdrive: [used] },
-    higherIsBetter: false,
-  }
+  return once('idle node', 'ms CPU in 10 s', { peerdrive: used })
 }
 
 async function sync(): Promise<void> {

@@ -4,7 +4,7 @@
 import * as fs from 'node:fs'
 import path from 'node:path'
 import type { NodeProcess } from './node-process.js'
-import { median, type Row } from './timing.js'
+import { median, once, type Row } from './timing.js'
 
 const PER_FOLDER = 1000
 const PROBES = 1000
@@ -45,13 +45,6 @@ function probe(root: string, name: string): { create: number; lookup: number } {
   return { create, lookup }
 }
 
-function row(what: string, unit: string, medians: Record<string, number>): Row {
-  const cells = Object.entries(medians).map(([name, value]) => `${name} ${value.toFixed(value < 10 ? 2 : 0)} ${unit}`)
-  console.log(`${what.padEnd(34)}${cells.join('   ')}`)
-  const rounds = Object.fromEntries(Object.entries(medians).map(([name, value]) => [name, [value]]))
-  return { what, unit, medians, rounds, higherIsBetter: false }
-}
-
 export async function benchScale(node: NodeProcess, files: number, rounds: number): Promise<Row[]> {
   const rows: Row[] = []
   const root = node.mountPoint
@@ -66,11 +59,11 @@ export async function benchScale(node: NodeProcess, files: number, rounds: numbe
     }
     await committed(node)
   })
-  rows.push(row(`${files} files, created and committed`, 's', { peerdrive: filling / 1000 }))
+  rows.push(once(`${files} files, created and committed`, 's', { peerdrive: filling / 1000 }))
   const large = probes('large')
   for (const kind of ['create', 'lookup'] as const)
     rows.push(
-      row(`${kind} beside ${files} files`, 'µs', {
+      once(`${kind} beside ${files} files`, 'µs', {
         peerdrive: median(large.map((p) => p[kind])),
         'in a small volume': median(small.map((p) => p[kind])),
       }),
@@ -78,10 +71,10 @@ export async function benchScale(node: NodeProcess, files: number, rounds: numbe
   await committed(node)
   await node.stop()
   const start = await timed(() => node.start())
-  rows.push(row(`start to mounted, ${files} files`, 's', { peerdrive: start / 1000 }))
+  rows.push(once(`start to mounted, ${files} files`, 's', { peerdrive: start / 1000 }))
   fs.readdirSync(root)
   await new Promise((resolve) => setTimeout(resolve, 5000))
-  rows.push(row(`memory of the idle node, ${files} files`, 'MiB', { peerdrive: memoryOf(node.pid) }))
+  rows.push(once(`memory of the idle node, ${files} files`, 'MiB', { peerdrive: memoryOf(node.pid) }))
   return [...rows, ...(await benchFolder(node, 100_000))]
 }
 
@@ -103,6 +96,6 @@ async function benchFolder(node: NodeProcess, entries: number): Promise<Row[]> {
   const large = measure('large')
   await committed(node)
   return (['create', 'rename'] as const).map((kind) =>
-    row(`${kind} in a folder of ${entries}`, 'µs', { peerdrive: large[kind], 'in a small folder': small[kind] }),
+    once(`${kind} in a folder of ${entries}`, 'µs', { peerdrive: large[kind], 'in a small folder': small[kind] }),
   )
 }

@@ -38,8 +38,17 @@ export async function measure(
       if (round > 0) figures[contender.name].push(figure)
     }
   const medians = Object.fromEntries(Object.entries(figures).map(([name, list]) => [name, median(list)]))
-  const row = { what, unit, medians, rounds: figures, higherIsBetter }
-  console.log(rowText(row, contenders[0].name))
+  return told({ what, unit, medians, rounds: figures, higherIsBetter })
+}
+
+/** A row of figures that were measured once each. */
+export function once(what: string, unit: string, figures: Record<string, number>): Row {
+  const rounds = Object.fromEntries(Object.entries(figures).map(([name, figure]) => [name, [figure]]))
+  return told({ what, unit, medians: figures, rounds, higherIsBetter: false })
+}
+
+function told(row: Row): Row {
+  console.log(rowText(row, Object.keys(row.medians)[0]))
   return row
 }
 

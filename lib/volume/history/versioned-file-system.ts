@@ -60,13 +60,13 @@ export class VersionedFileSystem implements FileSystem {
   /** What a new entry of this name gets in place of being made; 0: it may be made. */
   #refused(parent: number, name: Buffer): Errno {
     if (parent >= HISTORY_BASE) return EROFS
-    return name[0] === DOT && isReserved(parent, name) ? EEXIST : 0
+    return isReserved(parent, name) ? EEXIST : 0
   }
 
   lookup(caller: Caller, parent: number, name: Buffer): Attributes | Errno {
     if (parent >= HISTORY_BASE) return this.#run((history) => history.lookup(parent, name))
     const found = this.#live.lookup(caller, parent, name)
-    if (found !== ENOENT || name[0] !== DOT || !isReserved(parent, name)) return found
+    if (found !== ENOENT || !isReserved(parent, name)) return found
     return this.#run((history) => (VERSIONS.equals(name) ? history.versionsOf(parent) : history.gate()))
   }
 
