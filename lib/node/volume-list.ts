@@ -204,6 +204,12 @@ export class VolumeList {
   }
 }
 
+/** Where an inode can be seen, in the mount if there is one; empty if it has no name or there is none. */
+export async function shownPath({ volume, mountPoint }: OpenVolume, ino: number): Promise<string> {
+  const names = ino > 0 ? await volume.path(ino).catch(() => undefined) : undefined
+  return names ? [mountPoint ?? '', ...names.map((name) => Buffer.from(name).toString())].join('/') : ''
+}
+
 function namesOf(relative: Buffer): Uint8Array[] {
   return relative
     .toString('latin1')
