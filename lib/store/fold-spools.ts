@@ -30,6 +30,8 @@ export class SpoolFold {
   goneFiles: number[] = []
   /** Spools begin with this batch: their names have to last before rows name them. */
   begun = false
+  /** Inodes that are written through a spool, and which. */
+  readonly #open = new Map<number, number>()
   /** Closed spools that go as soon as their content is stored. */
   readonly discarded = new Set<number>()
 
@@ -51,7 +53,14 @@ export class SpoolFold {
     this.#own = new WeakSet()
   }
 
+  /** Whether the inode is being written through a spool, as far as frames since the start tell. */
+  isOpen(ino: number): boolean {
+    const id = this.#open.get(ino)
+    return id !== undefined && this.#view.spool(id)?.state === 'open'
+  }
+
   begins(record: Of<'spool'>): void {
+    this.#open.set(record.ino, record.spool)
     if (this.#view.spool(record.spool)) return
     this.#pending.settle(record.ino)
     const base = this.#baseOf(record)
@@ -84,6 +93,7 @@ export class SpoolFold {
     const spool = this.#view.spool(id)
     if (spool?.state !== 'open') return
     const { document, mtimeSec, mtimeNsec } = row
+    this.#open.delete(row.ino)
     const closed = { document, size: row.content.size, mtimeSec, mtimeNsec }
     this.#view.putSpool(id, { ...spool, state: 'closed', closed })
   }
@@ -92,6 +102,7 @@ export class SpoolFold {
   gone(id: number): void {
     const spool = this.#view.spool(id)
     if (!spool) return
+    if (this.#open.get(spool.ino) === id) this.#open.delete(spool.ino)
     const row = this.#view.inode(spool.ino)
     const kept = spool.closed && ((row && row.nlink > 0) || this.#view.document(spool.closed.document))
     if (spool.state === 'closed' && kept) this.discarded.add(id)

@@ -190,7 +190,9 @@ export class Fold {
     else if (!before && pending.isOpen(record.ino)) this.#unborn.add(record.ino)
     const touched = this.#touch(record.ino)
     if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, touched)
-    if (closed && touched.closed && before && equal(before.document, record.document)) {
+    // That a file was empty for a moment is no version of it: programs make temporaries so, and fill them after.
+    const filled = before !== undefined && sizeOf(before.content) > 0
+    if (closed && touched.closed && filled && equal(before.document, record.document)) {
       touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       touched.parents = []
     }
@@ -230,7 +232,7 @@ export class Fold {
   /** Another document at this inode: the history of the one before goes on in it. */
   #otherDocument(before: InodeRecord, row: InodeRecord, touched: Touched): void {
     const { view, sealer } = this.#c
-    if (touched.closed && before.nlink > 0 && view.document(before.document)) {
+    if (touched.closed && before.nlink > 0 && (view.document(before.document) || this.#livesOn(before))) {
       // Its closed content belongs to the document that it had then.
       touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       this.#versions(touched)
@@ -260,13 +262,16 @@ export class Fold {
   #unlinked(before: InodeRecord): void {
     const touched = this.#touched.get(before.ino)
     if (!touched) return
-    const { ino, document } = before
-    const livesOn = this.#live.some(({ inode }) => inode.ino !== ino && equal(inode.document, document))
-    if (livesOn || this.#c.view.document(document)) {
+    if (this.#livesOn(before) || this.#c.view.document(before.document)) {
       if (touched.closed) touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       this.#versions(touched)
     }
-    this.#touched.delete(ino)
+    this.#touched.delete(before.ino)
+  }
+
+  /** Whether another inode carries its document after the frame at hand. */
+  #livesOn({ ino, document }: InodeRecord): boolean {
+    return this.#live.some(({ inode }) => inode.ino !== ino && equal(inode.document, document))
   }
 
   /** Makes what has to be made of an inode before something else happens to its document. */
@@ -382,7 +387,18 @@ export class Fold {
       return
     }
     if (isFolder(row) || this.#unborn.has(ino)) return
-    this.#revise({ row, parents: touched.parents, dismiss: closed, sample: touched.sample }, true)
+    const told = !closed && this.#isOpen(ino) ? this.#asClosed(row) : row
+    this.#revise({ row: told, parents: touched.parents, dismiss: closed, sample: touched.sample }, true)
+  }
+
+  #isOpen(ino: number): boolean {
+    return this.#c.pending.isOpen(ino) || this.spools.isOpen(ino)
+  }
+
+  /** While a file is written its time is ahead of its content, which is that of the last close: they are told together. */
+  #asClosed(row: InodeRecord): InodeRecord {
+    const modified = this.#c.reviser.head(row.document)?.revision.modified
+    return modified ? { ...row, mtimeSec: modified.sec, mtimeNsec: modified.nsec } : row
   }
 
   #versions(touched: Touched): void {

@@ -161,12 +161,13 @@ describe('History in the mount', function () {
   it('is read-only, and keeps its names to itself', async () => {
     const [version] = lines(run('ls', at('.versions/letter.txt')))
     const file = at(`.versions/letter.txt/${version}`)
+    const time = await settled(node)
     for (const [command, ...args] of [
       ['touch', file],
       ['touch', at('.versions/new')],
       ['rm', file],
       ['rm', '-r', at('.versions/letter.txt')],
-      ['mkdir', at('.peerdrive/at/2026-11-25/new')],
+      ['mkdir', at(`.peerdrive/at/${time}/new`)],
       ['mv', at('letter.txt'), at('.versions/letter.txt/')],
       ['mv', file, at('moved')],
       ['cp', at('letter.txt'), file],

@@ -115,41 +115,6 @@ describe('Programs in the mount', function () {
     assert.deepEqual([...plain(copy).keys()], [...plain(original).keys()])
   })
 
-  it('editors: one unbroken history however they save', async () => {
-    const saves: Record<string, (file: string, text: string) => void | Promise<void>> = {
-      'in place': (file, text) => fs.writeFileSync(file, text),
-      'temporary, renamed over': (file, text) => {
-        fs.writeFileSync(`${file}.tmp`, text)
-        fs.renameSync(`${file}.tmp`, file)
-      },
-      'temporary that became a version, renamed over': async (file, text) => {
-        fs.writeFileSync(`${file}.tmp`, text)
-        await versions(`${path.basename(file)}.tmp`)
-        fs.renameSync(`${file}.tmp`, file)
-      },
-      'backup, then new': (file, text) => {
-        if (fs.existsSync(file)) fs.renameSync(file, `${file}~`)
-        fs.writeFileSync(file, text)
-        fs.rmSync(`${file}~`, { force: true })
-      },
-      'deleted, then new': (file, text) => {
-        fs.rmSync(file, { force: true })
-        fs.writeFileSync(file, text)
-      },
-    }
-    for (const [how, save] of Object.entries(saves)) {
-      for (let i = 1; i <= 5; i++) {
-        await save(at(how), `version ${i}`)
-        await versions(how)
-      }
-      assert.deepEqual(
-        (await versions(how)).map((v) => v.size),
-        [9, 9, 9, 9, 9],
-        how,
-      )
-    }
-  })
-
   it('log, cat and restore bring any version back', async () => {
     for (const text of ['first', 'second', 'third']) fs.writeFileSync(at('letter'), text)
     const listed = await versions('letter')

@@ -42,6 +42,8 @@ export class Identity {
   readonly #state: LiveState
   readonly #durable: DurableState
   readonly #left = new Map<string, Left>()
+  /** Inodes that were given a further name lately: the name they had then. */
+  readonly #linked = new Map<number, { folder: number; key: string; at: number }>()
   readonly #places = new Map<string, { ino: number; lsn: Lsn }>()
   #placesMax = PLACES_MAX
   readonly #pool = Buffer.alloc(4096)
@@ -71,6 +73,21 @@ export class Identity {
     this.#left.delete(name)
     this.#left.set(name, { document, ino, type, createdSec, createdNsec, at: now })
     if (this.#left.size > RECENT_MAX) this.#left.delete(this.#left.keys().next().value!)
+  }
+
+  /** `inode` has a further name now. */
+  linked(folder: number, key: string, inode: Inode, now: number): void {
+    this.#linked.delete(inode.ino)
+    this.#linked.set(inode.ino, { folder, key, at: now })
+    if (this.#linked.size > RECENT_MAX) this.#linked.delete(this.#linked.keys().next().value!)
+  }
+
+  /** Whether what is renamed over this name of `inode` goes on with its document: its other name, if any, is a backup made just now. */
+  goesOnAt(folder: number, key: string, inode: Inode, now: number): boolean {
+    if (inode.nlink === 1) return true
+    const further = this.#linked.get(inode.ino)
+    if (inode.nlink !== 2 || !further || now - further.at > WAIT) return false
+    return further.folder !== folder || further.key !== key
   }
 
   /**

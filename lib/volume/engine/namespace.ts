@@ -165,7 +165,7 @@ export class Namespace extends NameChanges {
 
   link(ino: number, parentIno: number, name: Buffer): Inode | Errno {
     if (name.length > NAME_MAX) return ENAMETOOLONG
-    const { state, transaction, clock } = this.c
+    const { state, transaction, clock, identity } = this.c
     const inode = state.inode(ino)
     if (inode === undefined) return ENOENT
     if (inode.isFolder) return EPERM
@@ -183,6 +183,7 @@ export class Namespace extends NameChanges {
     this.changed(parent)
     transaction.link(folder, key, name, { ino, type: typeOf(inode.mode) | TYPE_LINK, stamp: clock.stamp() })
     transaction.commit()
+    if (inode.nlink > 1) identity.linked(parentIno, key, inode, clock.span)
     return inode
   }
 

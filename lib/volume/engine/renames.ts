@@ -81,7 +81,7 @@ export class Renames extends NameChanges {
     const handsOver =
       !from.inode.isFolder &&
       from.inode.nlink === 1 &&
-      to.inode.nlink === 1 &&
+      identity.goesOnAt(to.parent.ino, to.key, to.inode, clock.span) &&
       (from.inode.mode & S_IFMT) === (to.inode.mode & S_IFMT)
     if (handsOver) identity.swap(transaction, from.inode, to.inode)
     if (to.inode.isFolder) {

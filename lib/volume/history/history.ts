@@ -134,7 +134,7 @@ export class History {
     switch (what.kind) {
       case 'names': {
         const names = new Set(this.#c.live.names(what.folder))
-        for (const name of this.#indexOf(node.ino, what.folder)?.names() ?? []) names.add(name)
+        for (const name of this.#indexOf(node.ino, what.folder)?.lasting() ?? []) names.add(name)
         return [...names].sort().map((name) => ({ name, type: DT_DIR }))
       }
       case 'name': {

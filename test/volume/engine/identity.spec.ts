@@ -70,6 +70,54 @@ describe('engine: identity survives the way programs save', () => {
     assert.deepEqual(history('f'), ['one', 'two'])
   })
 
+  it('a temporary renamed over it, with a link of another name as a backup just before', () => {
+    const document = documentOf('f')
+    for (const [i, text] of ['two', 'three'].entries()) {
+      if (i > 0) ok(sh.unlink('f~'))
+      sh.link('f', 'f~')
+      sh.write('tmp', text)
+      ok(sh.rename('tmp', 'f'))
+      assert.equal(documentOf('f'), document)
+    }
+    assert.equal(sh.read('f~').toString(), 'two')
+    assert.notEqual(documentOf('f~'), document)
+    assert.deepEqual(history('f'), ['one', 'two', 'three'])
+  })
+
+  it('a link of long ago, or the new name itself, is no backup: the document stays where it is', () => {
+    const document = documentOf('f')
+    sh.link('f', 'g')
+    sh.write('tmp', 'two')
+    ok(sh.rename('tmp', 'g'))
+    assert.equal(documentOf('f'), document)
+    sh.link('f', 'h')
+    now += 6000
+    sh.write('tmp', 'three')
+    ok(sh.rename('tmp', 'f'))
+    assert.equal(documentOf('h'), document)
+    assert.deepEqual(history('h'), ['one'])
+  })
+
+  it('being written is no version, whatever else is told of the file meanwhile', () => {
+    const { ino, handle } = sh.open('f', O_RDWR)
+    now += 100
+    const write = (text: string) => ok(volume.fs.write(ROOT, ino, handle, 0, Buffer.from(text), false))
+    const { mode } = sh.stat('f')
+    write('two')
+    ok(volume.fs.setattr(ROOT, ino, { mode }))
+    assert.deepEqual(history('f'), ['one'])
+    ok(volume.fs.setattr(ROOT, ino, { mode: 0o600 }))
+    assert.deepEqual(history('f'), ['one', 'one'], 'its mode is told')
+    write('2')
+    ok(volume.fs.setattr(ROOT, ino, { mode: 0o600 }))
+    assert.deepEqual(history('f'), ['one', 'one'])
+    write('x'.repeat(200_000))
+    ok(volume.fs.setattr(ROOT, ino, { mode: 0o600 }))
+    assert.deepEqual(history('f'), ['one', 'one'], 'nor through a spool')
+    ok(volume.fs.setattr(ROOT, ino, { size: 1 }))
+    volume.fs.release(ino, handle)
+  })
+
   it('removed and made again', () => {
     const document = documentOf('f')
     ok(sh.unlink('f'))

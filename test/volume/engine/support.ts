@@ -40,6 +40,8 @@ export class TestVolume implements Progress {
   reader!: StoreReader
   readonly sealed: Sealed[] = []
   readonly reports: string[] = []
+  /** Milliseconds that the committer's clock is ahead of the machine's. */
+  ahead = 0
   #committer: StoreReader | undefined
   #end = 0
   #generation = 0
@@ -76,7 +78,7 @@ export class TestVolume implements Progress {
     this.#committer ??= StoreReader.open(this.layout.db)
     this.#committer.refresh()
     const report = (text: string) => void this.reports.push(text)
-    const components = { layout: this.layout, reader: this.#committer, now: Date.now, report }
+    const components = { layout: this.layout, reader: this.#committer, now: () => Date.now() + this.ahead, report }
     const monotonic = () => performance.now()
     const { batch, end } = recover({ ...components, monotonic }, { author: AUTHOR, root: this.root })
     this.batch = batch
@@ -252,6 +254,11 @@ export class Shell {
 
   rename(from: string, to: string, flags = 0): number {
     return this.fs.rename(ROOT, ...this.split(from), ...this.split(to), flags)
+  }
+
+  link(from: string, to: string): void {
+    const made = ok<Attributes>(this.fs.link(ROOT, this.stat(from).ino, ...this.split(to)))
+    this.fs.forget(made.ino, 1)
   }
 
   unlink(file: string): number {

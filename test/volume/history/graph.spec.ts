@@ -9,6 +9,7 @@ import { ridOf } from '../../../lib/model/hash.js'
 import { type FolderEntry, PART_ENTRIES, type RId, TYPE_FOLDER } from '../../../lib/model/types.js'
 import { ChunkMissingError } from '../../../lib/store/errors.js'
 import { FolderNames } from '../../../lib/volume/history/folder-names.js'
+import { MOMENT } from '../../../lib/volume/history/stays.js'
 import { headAt, newestFirst, revisionAt } from '../../../lib/volume/history/timeline.js'
 
 const DOCUMENT = new Uint8Array(16).fill(9)
@@ -38,7 +39,7 @@ function entriesOf(names: number): FolderEntry[] {
     if (!(names & (1 << bit))) continue
     for (let i = 0; i < (bit < 5 ? 1 : 40); i++) {
       const document = new Uint8Array(16).fill(bit)
-      entries.push({ name: Buffer.from(`${bit} ${i}`), document, type: 8, stamp: makeClock(1) })
+      entries.push({ name: Buffer.from(`${bit} ${i}`), document, type: bit === 4 ? 4 : 8, stamp: makeClock(1) })
     }
   }
   return entries.sort((a, b) => compare(a.name, b.name))
@@ -77,6 +78,11 @@ class Graph {
       this.#revisions.set(hex(this.rids[i]), encoded)
     }
     this.head = nodes.length - 1
+  }
+
+  /** As on a device that does not have it. */
+  forget(node: number): void {
+    this.#revisions.delete(hex(this.rids[node]))
   }
 
   readonly store = {
@@ -169,6 +175,38 @@ describe('history: graphs of revisions', () => {
       },
     })
     assert.throws(() => damaged.update(graph.store.head()), TypeError)
+  })
+
+  it('list no file that was there for a moment only, but folders, what stayed, what is there, and what came before it is known', () => {
+    const [brief, back, stayed, there, folder] = [0, 1, 2, 3, 4].map((bit) => 1 << bit)
+    const line = [
+      { later: 0, names: stayed },
+      { later: 0, names: stayed | brief | back | folder },
+      { later: MOMENT - 2, names: stayed },
+      { later: 0, names: back },
+      { later: MOMENT - 1, names: 0 },
+      { later: 0, names: brief },
+      { later: 0, names: there },
+    ]
+    const graph = new Graph(line.map((node, i) => ({ ...node, parents: i === 0 ? [] : [0], foreign: false })))
+    const lasting = () => [...index.lasting()].map((name) => name[0]).sort()
+    let index = new FolderNames(graph)
+    index.update(graph.store.head())
+    assert.deepEqual(lasting(), ['1', '2', '3', '4'])
+    // The same when it grows.
+    index = new FolderNames(graph)
+    for (let n = 0; n < line.length; n++) {
+      graph.head = n
+      index.update(graph.store.head())
+    }
+    assert.deepEqual(lasting(), ['1', '2', '3', '4'])
+    assert.equal(index.names().length, 5)
+    // A folder that came from elsewhere without its past.
+    const cut = new Graph(line.map((node, i) => ({ ...node, parents: i === 0 ? [] : [0], foreign: false })))
+    cut.forget(0)
+    index = new FolderNames(cut)
+    index.update(cut.store.head())
+    assert.deepEqual(lasting(), ['0', '1', '2', '3', '4'])
   })
 
   it('name every name that a folder ever had, with who had it last first, also when it grows', () => {

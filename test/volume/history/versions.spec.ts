@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { EEXIST, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS, ESTALE } from '../../../lib/fuse/errno.js'
 import { HISTORY_BASE } from '../../../lib/volume/history/nodes.js'
+import { MOMENT } from '../../../lib/volume/history/stays.js'
 import { Replica } from '../engine/replica.js'
 import { AUTHOR, name, O_RDWR, O_TRUNC, ok, ROOT, Shell, TestVolume } from '../engine/support.js'
 import { momentOf, settle, Walk } from './support.js'
@@ -57,12 +58,17 @@ describe('history: .versions', () => {
     sh.write('d/gone', 'gone')
     sh.write('d/old', 'moved')
     volume.fold(true)
+    volume.ahead += MOMENT
+    sh.write('d/brief', 'a temporary')
+    volume.fold(true)
+    assert.equal(sh.unlink('d/brief'), 0)
     assert.equal(sh.unlink('d/gone'), 0)
     assert.equal(sh.rename('d/old', 'd/new'), 0)
     volume.fold(true)
     sh.write('d/latest', 'x')
     assert.deepEqual(versions('d/.versions'), ['gone', 'latest', 'new', 'old'])
     assert.deepEqual(versions('d/.versions/latest'), [])
+    assert.equal(versions('d/.versions/brief').length, 1, 'not listed, but there')
     const gone = versions('d/.versions/gone')
     assert.equal(gone.length, 1, 'its removal is no version')
     assert.equal(walk.read(`d/.versions/gone/${gone[0]}`).toString(), 'gone')
@@ -294,6 +300,7 @@ describe('history: .versions', () => {
     for (let i = 0; i < 1500; i++) sh.write(`d/file ${i}`, `${i}`)
     volume.fold(true)
     const at = momentOf(volume)
+    volume.ahead += MOMENT
     for (let i = 0; i < 300; i++) {
       assert.equal(sh.unlink(`d/file ${i}`), 0)
       if (i % 3 === 0) volume.fold(true)
