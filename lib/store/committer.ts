@@ -11,13 +11,15 @@ import { CHUNK_LIMIT, type ChunkId, type RId } from '../model/types.js'
 import { Batch, type BatchComponents, type BatchInit, type Committed, isFatal } from './batch.js'
 import { ImportError, StoreError, TooLargeError } from './errors.js'
 import type { VolumeLayout } from './layout.js'
-import { PROGRESS_ASLEEP, PROGRESS_BUSY, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from './records.js'
+import { PROGRESS_ASLEEP, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from './records.js'
 import { commitSpool, type SpoolCommit, type SpoolCommitted } from './spool-commit.js'
 
 const FRAMES = 4096
 const BYTES = 8 << 20
 const BATCH_MS = 50
 const BACKLOG = 8 << 20
+/** Without a change for so long, the burst is over; what follows a close at once (mode, times) belongs to the same version. */
+const LOOK_MS = 4
 const RETRY_MIN = 100
 const RETRY_MAX = 10_000
 /** Failures after which those who wait are told, and milliseconds until the next try when somebody asks nevertheless. */
@@ -27,10 +29,8 @@ export const SETTING_KEY_MAX = 200
 export const SETTING_MAX = 64 * 1024
 
 export interface CommitterInit extends BatchInit {
-  /** Milliseconds that it waits while the volume thread is busy. Default 150. */
+  /** Milliseconds that it lets the volume thread have the machine while that keeps changing things. Default 400. */
   lazyMs?: number
-  /** Milliseconds that it waits while it is not: what follows a close at once (mode, times) belongs to the same version. Default 8. */
-  graceMs?: number
 }
 
 interface Request {
@@ -47,12 +47,14 @@ export class Committer {
   readonly #monotonic: () => number
   readonly #report: (text: string) => void
   readonly #lazyMs: number
-  readonly #graceMs: number
   #requests: Request[] = []
   #flushes: { target: number; resolve: () => void; reject: (error: unknown) => void }[] = []
   #timer: NodeJS.Timeout | undefined
   #timerAt = 0
   #running: Promise<void> | undefined
+  /** The journal's end as the last look saw it, and when the first change was seen that waits. */
+  #seenEnd = -1
+  #waitingSince: number | undefined
   #failures = 0
   #lastFailure = ''
   #closed = false
@@ -66,8 +68,7 @@ export class Committer {
     this.#progress = components.progress
     this.#monotonic = components.monotonic
     this.#report = components.report
-    this.#lazyMs = init.lazyMs ?? 150
-    this.#graceMs = init.graceMs ?? 8
+    this.#lazyMs = init.lazyMs ?? 400
     this.batch = components.batch ?? new Batch(components, init)
     this.#publish()
   }
@@ -81,7 +82,7 @@ export class Committer {
     Atomics.notify(this.#progress, PROGRESS_COMMITTED)
   }
 
-  /** The journal has grown, or the volume thread's burst is over. */
+  /** The journal has grown. */
   wake(): void {
     if (this.#closed || this.#running) return
     Atomics.store(this.#progress, PROGRESS_ASLEEP, 0n)
@@ -99,9 +100,18 @@ export class Committer {
     const due = this.batch.sealer.count > 0 ? this.batch.sealer.nextDue() : undefined
     if (backlog <= 0) return due
     if (this.#stalled) return RETRY_MAX
-    const busy = Atomics.load(this.#progress, PROGRESS_BUSY) !== 0n
+    return this.#considerate(backlog)
+  }
+
+  /** Milliseconds for which the volume thread, which is in the midst of something, is left alone; then it is asked again. */
+  #considerate(backlog: number): number {
     if (backlog >= BACKLOG) return 0
-    return busy ? this.#lazyMs : this.#graceMs
+    const now = this.#monotonic()
+    this.#waitingSince ??= now
+    const left = this.#waitingSince + this.#lazyMs - now
+    if (left <= 0 || this.#seenEnd === this.#end) return 0
+    this.#seenEnd = this.#end
+    return Math.min(LOOK_MS, left)
   }
 
   /** Runs in `delay` milliseconds, or earlier if that is planned already. */
@@ -111,7 +121,7 @@ export class Committer {
     if (this.#timer && this.#timerAt <= at) return
     clearTimeout(this.#timer)
     this.#timerAt = at
-    this.#timer = setTimeout(() => this.#run(), delay)
+    this.#timer = setTimeout(() => this.#due(), delay)
   }
 
   /** Nothing to do: whoever appends to the journal has to say so. */
@@ -122,9 +132,13 @@ export class Committer {
     this.#schedule(this.#delay() ?? 0)
   }
 
-  #run(): void {
+  /** Time for a batch, unless the volume thread goes on. */
+  #due(): void {
     this.#timer = undefined
     if (this.#running || this.#closed) return
+    const delay = this.#failures > 0 ? 0 : this.#delay()
+    if (delay !== undefined && delay > 0 && this.#waitingSince !== undefined) return this.#schedule(delay)
+    this.#waitingSince = undefined
     this.#running = this.#work().finally(() => {
       this.#running = undefined
       if (!this.#closed) this.#schedule(this.#delay())

@@ -119,6 +119,4 @@ export const PROGRESS_COMMITTED = 1
  * the committer looks at the journal's end by itself.
  */
 export const PROGRESS_ASLEEP = 2
-/** Set to 1 by the volume thread while requests keep coming: the committer then waits a little, so as not to be in the way. */
-export const PROGRESS_BUSY = 3
-export const PROGRESS_SLOTS = 4
+export const PROGRESS_SLOTS = 3

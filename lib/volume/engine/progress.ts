@@ -1,13 +1,7 @@
 // The few numbers shared with the committer. Owns nothing; writes what the volume thread writes of them. Wakes the committer when
 // it sleeps: through the main thread, once, and never waits for it.
 
-import {
-  type Lsn,
-  PROGRESS_ASLEEP,
-  PROGRESS_BUSY,
-  PROGRESS_COMMITTED,
-  PROGRESS_JOURNAL_END,
-} from '../../store/records.js'
+import { type Lsn, PROGRESS_ASLEEP, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from '../../store/records.js'
 import type { Progress } from './ports.js'
 
 /** More than this without being folded: operations are slowed down. */
@@ -23,7 +17,6 @@ export class SharedProgress implements Progress {
   readonly #wake: () => void
   readonly #report: (text: string) => void
   #end: Lsn = -1
-  #busy = false
   #slow = false
 
   constructor(components: { shared: SharedArrayBuffer; wake: () => void; report: (text: string) => void }) {
@@ -40,20 +33,8 @@ export class SharedProgress implements Progress {
     if (lsn === this.#end) return
     this.#end = lsn
     Atomics.store(this.#slots, PROGRESS_JOURNAL_END, BigInt(lsn))
-    if (!this.#busy) {
-      this.#busy = true
-      Atomics.store(this.#slots, PROGRESS_BUSY, 1n)
-    }
     if (Atomics.load(this.#slots, PROGRESS_ASLEEP) === 0n) return
     if (Atomics.exchange(this.#slots, PROGRESS_ASLEEP, 0n) === 1n) this.#wake()
-  }
-
-  /** Nobody asks for anything: the committer need not be considerate, nor wait longer. */
-  idle(): void {
-    if (!this.#busy) return
-    this.#busy = false
-    Atomics.store(this.#slots, PROGRESS_BUSY, 0n)
-    if (this.committed() < this.#end) this.#wake()
   }
 
   /** Waits a little if the committer is far behind. Never for ever: it may be down. `inodes`: in memory. */
@@ -67,7 +48,6 @@ export class SharedProgress implements Progress {
     }
     if (!this.#slow) this.#report(`The journal is ${behind() >> 20} MiB ahead: changes are slowed down`)
     this.#slow = true
-    this.idle()
     for (let waited = 0; waited < WAIT_MAX && far(); waited += STEP) {
       Atomics.wait(this.#slots, PROGRESS_COMMITTED, BigInt(committed), STEP)
       committed = this.committed()

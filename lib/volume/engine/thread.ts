@@ -113,7 +113,6 @@ class VolumeThread {
   /** Answers when to be called again. */
   #onIdle(): number {
     this.#engine.idle()
-    this.#progress.idle()
     return this.#look() ? MOMENT : -1
   }
 
@@ -140,7 +139,6 @@ class VolumeThread {
     this.#ended = loop.run().then((end) => {
       if (this.#loop === loop) this.#loop = undefined
       this.#engine.idle()
-      this.#progress.idle()
       if (end === 'unmounted') this.#emit({ type: 'unmounted' })
       this.#idleSoon()
     })
@@ -237,7 +235,6 @@ class VolumeThread {
       this.#engine.idle()
       this.#look()
       this.#engine.close()
-      this.#progress.idle()
       await this.#reader.close()
       this.#answer(id, undefined)
     } catch (error) {
