@@ -1,5 +1,5 @@
 // `npm run bench [-- mount|sync|scale] [--rounds N] [--mebibytes N] [--files N]`: side by side in one run, medians and ratios; the figures
-// also go to bench-results.json. Needs root (bindfs, cold caches) and the packages bindfs and rsync.
+// also go to bench-results.json. Needs root (bindfs, cold caches) and the package bindfs. For `sync` see sync/compare.ts.
 
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -8,8 +8,9 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchMount } from './mount.js'
 import { NodeProcess } from './node-process.js'
+import { processorTime } from './processes.js'
 import { benchScale } from './scale.js'
-import { benchSync } from './sync.js'
+import { benchSync } from './sync/compare.js'
 import { once, type Row } from './timing.js'
 
 const { values, positionals } = parseArgs({
@@ -18,6 +19,9 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     mebibytes: { type: 'string', default: '512' },
     files: { type: 'string', default: '1000000' },
+    only: { type: 'string', default: '' },
+    against: { type: 'string', default: 'syncthing,rsync' },
+    profiles: { type: 'string' },
     directory: { type: 'string' },
   },
 })
@@ -58,33 +62,19 @@ async function mount(): Promise<void> {
 
 /** Processor time of the idle node over ten seconds. */
 async function idle(node: NodeProcess): Promise<Row> {
-  const ticks = () => {
-    const fields = fs.readFileSync(`/proc/${node.pid}/stat`, 'utf8').split(') ')[1].split(' ')
-    return (Number(fields[11]) + Number(fields[12])) * 10
-  }
   await new Promise((resolve) => setTimeout(resolve, 5000))
-  const before = ticks()
+  const before = processorTime([node.pid])
   await new Promise((resolve) => setTimeout(resolve, 10_000))
-  const used = ticks() - before
+  const used = processorTime([node.pid]) - before
   return once('idle node', 'ms CPU in 10 s', { peerdrive: used })
 }
 
+const names = (list: string) => list.split(',').filter((name) => name !== '')
+
 async function sync(): Promise<void> {
-  need('rsync', 'rsync')
-  const a = new NodeProcess({ home: path.join(scratch, 'a') })
-  const b = new NodeProcess({ home: path.join(scratch, 'b') })
-  await a.start()
-  await b.start()
-  try {
-    const { token } = await a.with((node) => node.invite(10))
-    await b.with((node) => node.pair(token))
-    const joined = await b.with((node) => node.join({ volume: 'home' }))
-    b.volumeMounted(joined.mountPoint)
-    rows.push(...(await benchSync({ a, b, scratch }, Math.min(rounds, 3), mebibytes)))
-  } finally {
-    await b.stop()
-    await a.stop()
-  }
+  const asked = { only: names(values.only), against: names(values.against), profiles: values.profiles }
+  const documents = Number(values.files)
+  rows.push(...(await benchSync({ scratch, rounds: Math.min(rounds, 3), mebibytes, documents, ...asked })))
 }
 
 async function scale(): Promise<void> {

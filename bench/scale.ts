@@ -4,6 +4,7 @@
 import * as fs from 'node:fs'
 import path from 'node:path'
 import type { NodeProcess } from './node-process.js'
+import { memoryOf } from './processes.js'
 import { median, once, type Row } from './timing.js'
 
 const PER_FOLDER = 1000
@@ -15,13 +16,6 @@ async function timed(work: () => Promise<unknown> | unknown): Promise<number> {
   const start = performance.now()
   await work()
   return performance.now() - start
-}
-
-/** Resident memory of the node without the pages of files that it maps (the database), which the kernel may take away. MiB. */
-export function memoryOf(pid: number): number {
-  const field = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
-  return field('RssAnon') / 1024
 }
 
 /** Waits until everything is committed. */

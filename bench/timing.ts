@@ -47,7 +47,8 @@ export function once(what: string, unit: string, figures: Record<string, number>
   return told({ what, unit, medians: figures, rounds, higherIsBetter: false })
 }
 
-function told(row: Row): Row {
+/** Prints it. */
+export function told(row: Row): Row {
   console.log(rowText(row, Object.keys(row.medians)[0]))
   return row
 }
