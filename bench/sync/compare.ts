@@ -91,7 +91,7 @@ async function run(pair: Pair, scenario: Scenario, directory: string): Promise<F
   fs.mkdirSync(from, { recursive: true })
   await scenario.before?.(from)
   pair.push?.()
-  await until(`${scenario.name}: what is there before`, () => fs.existsSync(to), 100)
+  await until(`${scenario.name}: what is there before`, () => fs.existsSync(to) && (scenario.ready?.(to) ?? true), 250)
   await resting(pair.pids())
   const watch = new MemoryWatch(pair.pids())
   const [sent, cpu] = [await pair.sent(), processorTime(pair.pids())]
@@ -99,6 +99,7 @@ async function run(pair: Pair, scenario: Scenario, directory: string): Promise<F
   await scenario.change(from)
   if (scenario.clock === 'last write' || pair.push) begin = performance.now()
   pair.push?.()
+  if (scenario.removes) await pair.allow?.()
   await until(`${scenario.name} with ${pair.name}`, () => scenario.arrived(to), scenario.lookMs)
   const time = (performance.now() - begin) / 1000
   await resting(pair.pids())

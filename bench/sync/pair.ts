@@ -16,6 +16,8 @@ export interface Pair {
   sent(): Promise<number>
   /** For what does not run by itself: brings `to` up to date. */
   push?(): void
+  /** Says yes to a removal of very much, as soon as it is asked for. */
+  allow?(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -72,6 +74,12 @@ export class PeerDrivePair implements Pair {
 
   async sent(): Promise<number> {
     return (await this.#link(this.#a)).bytesOut + (await this.#link(this.#b)).bytesOut
+  }
+
+  async allow(): Promise<void> {
+    const halted = async () => (await this.#b.with((api) => api.info())).sync.some(({ state }) => state === 'halted')
+    while (!(await halted())) await pause(20)
+    await this.#b.with((api) => api.steer('', '', 'allow'))
   }
 
   async stop(): Promise<void> {

@@ -16,6 +16,10 @@ export interface Scenario {
   what: string
   /** What has to be there before on both sides; does nothing if it is. */
   before?(directory: string): Promise<void>
+  /** That it is there. */
+  ready?(directory: string): boolean
+  /** So much goes that somebody may have to allow it. */
+  removes?: true
   change(directory: string): Promise<void>
   arrived(directory: string): boolean
   clock: 'first write' | 'last write'
@@ -115,13 +119,16 @@ export function scenarios(mebibytes: number, round: number): Scenario[] {
     {
       ...{ name: 'rename', what: `rename of a folder of ${SMALL} files`, clock: 'last write', lookMs: 1 },
       before: hasSmall,
+      ready: (d) => hasSmallTree(small(d)),
       change: async (d) => fs.renameSync(small(d), renamed(d)),
       arrived: (d) => !exists(small(d)) && exists(path.join(renamed(d), LAST_FOLDER, LAST_FILE)),
     },
     {
       ...{ name: 'remove', what: `removal of a folder of ${SMALL} files`, clock: 'first write', lookMs: 20 },
       before: hasSmall,
+      ready: (d) => hasSmallTree(small(d)),
       change: async (d) => fs.rmSync(small(d), { recursive: true }),
+      removes: true,
       arrived: (d) => !exists(small(d)),
     },
     {
@@ -132,6 +139,7 @@ export function scenarios(mebibytes: number, round: number): Scenario[] {
     {
       ...{ name: 'changed', what: `4 KiB changed in ${mebibytes} MiB`, clock: 'last write', lookMs: 5 },
       before: writesLarge,
+      ready: (d) => sizeOf(large(d)) >= size,
       async change(d) {
         const fd = fs.openSync(large(d), 'r+')
         fs.writeSync(fd, Buffer.alloc(4096, 'changed '), 0, 4096, middle)
@@ -142,6 +150,7 @@ export function scenarios(mebibytes: number, round: number): Scenario[] {
     {
       ...{ name: 'inserted', what: `a byte inserted at the head of ${mebibytes} MiB`, clock: 'last write', lookMs: 10 },
       before: writesLarge,
+      ready: (d) => sizeOf(large(d)) >= size,
       change: async (d) => insertAtHead(large(d)),
       arrived: (d) => sizeOf(large(d)) === size + 1,
     },

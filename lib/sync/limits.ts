@@ -35,8 +35,8 @@ export const ANSWER_ITEMS = 4096
 export const MAX_ANSWER = 32 << 20
 /** Questions of a peer that wait to be answered, of all its volume pairs together; more is a breach. */
 export const MAX_WAITING_QUESTIONS = 1024
-/** Fields of one message: bounds what decoding may cost. */
-export const MAX_FIELDS = 8192
+/** Fields of one frame, four for each change: bounds what decoding may cost. */
+export const MAX_FIELDS = 4 * ANSWER_ITEMS + 64
 /** Heads of the peer that are remembered, so that they are not told to it again; per volume pair. */
 export const MAX_TOLD = 20_000
 export const MAX_CHUNK = CHUNK_LIMIT

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import '../../lib/model/protobuf-numbers.js'
 import { SyncProtocolError } from '../../lib/sync/errors.js'
 import { BATCH_CHANGES, MAX_FIELDS, MAX_OFFERS } from '../../lib/sync/limits.js'
 import { decodeFrame, encodeFrame, type FrameBody } from '../../lib/sync/messages.js'
+import { scanFrame } from '../../lib/sync/scan.js'
+import { peerdrive } from '../../proto/gen/sync.js'
+
+const wire = peerdrive.sync
 
 const id = (fill: number) => new Uint8Array(16).fill(fill)
 const hash = (fill: number) => Uint8Array.from([0x12, ...new Uint8Array(32).fill(fill)])
@@ -131,6 +136,23 @@ describe('Sync messages', () => {
     )
   })
 
+  it('accepts exactly what would be encoded alike again', () => {
+    const frames = GOLDEN.map(([, , golden]) => fromHex(golden))
+    let accepted = 0
+    let refused = 0
+    fc.assert(
+      fc.property(fc.constantFrom(...frames), fc.array(edit, { minLength: 1, maxLength: 3 }), (frame, edits) => {
+        const bytes = edits.reduce<Uint8Array>((edited, one) => one(edited), frame)
+        const strict = understands(() => scanFrame(bytes, MAX_FIELDS))
+        assert.equal(strict, isEncodedAlike(bytes), asHex(bytes))
+        if (strict) accepted++
+        else refused++
+      }),
+      { numRuns: Number(process.env.PEERDRIVE_MUTATIONS ?? 5000) },
+    )
+    assert.ok(accepted > 100 && refused > 100, `${accepted} accepted, ${refused} refused`)
+  })
+
   it('refuses fields that it does not know, defaults on the wire, and several messages in a frame', () => {
     const ack = GOLDEN[3][2]
     refused(`${ack}${ack}`, /not one message/)
@@ -169,6 +191,67 @@ describe('Sync messages', () => {
     assert.ok(process.memoryUsage().heapUsed - before < 16 << 20)
   })
 })
+
+const understands = (work: () => void): boolean => {
+  try {
+    work()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The meaning of what `scanFrame` looks for, the slow way: decode, encode, compare. */
+function isEncodedAlike(bytes: Uint8Array): boolean {
+  return understands(() => {
+    const frame = wire.Frame.decode(bytes)
+    assert.equal(
+      [frame.offers, frame.follow, frame.changes, frame.ack, frame.get, frame.answer].filter(Boolean).length,
+      1,
+    )
+    assert.equal(asHex(wire.Frame.encode(frame).finish()), asHex(bytes))
+    const numbers = [frame.follow?.after, frame.changes?.seq, frame.changes?.lastSeq, frame.ack?.seq]
+    for (const n of [...numbers, ...(frame.offers?.offers ?? []).map(({ lastSeq }) => lastSeq)])
+      assert.ok(Number.isSafeInteger(n ?? 0))
+    for (const { label } of frame.offers?.offers ?? []) assert.ok(!/\ufffd|[\ud800-\udfff]/.test(label ?? ''))
+  })
+}
+
+/** Changes of bytes that look for trouble: others, fewer, more, twice the same; small numbers and tags more often. */
+const byte = fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 8, 10, 16, 18, 24, 26, 32, 34, 42, 50, 56, 127, 128, 129))
+const edit = fc.oneof(
+  fc.tuple(fc.nat(), byte).map(
+    ([at, value]) =>
+      (bytes: Uint8Array) =>
+        splice(bytes, at, 1, [value]),
+  ),
+  fc.tuple(fc.nat(), fc.array(byte, { maxLength: 3 })).map(
+    ([at, more]) =>
+      (bytes: Uint8Array) =>
+        splice(bytes, at, 0, more),
+  ),
+  fc.tuple(fc.nat(), fc.nat(20)).map(
+    ([at, count]) =>
+      (bytes: Uint8Array) =>
+        splice(bytes, at, count, []),
+  ),
+  fc.tuple(fc.nat(), fc.nat(60)).map(([at, count]) => (bytes: Uint8Array) => {
+    const from = at % bytes.length || 0
+    return splice(bytes, from, 0, [...bytes.subarray(from, from + count)])
+  }),
+  // A field more, or none, with the length in front put right.
+  fc.tuple(fc.nat(), fc.nat(3), fc.array(byte, { maxLength: 4 })).map(([at, count, more]) => (bytes: Uint8Array) => {
+    if (bytes.length < 3 || bytes[1] > 127) return bytes
+    const body = splice(bytes.subarray(2), at, count, more)
+    return Uint8Array.from([bytes[0], ...varint(body.length), ...body])
+  }),
+)
+
+function splice(bytes: Uint8Array, at: number, count: number, more: number[]): Uint8Array {
+  const list = [...bytes]
+  list.splice(bytes.length ? at % bytes.length : 0, count, ...more)
+  return Uint8Array.from(list)
+}
 
 function varint(value: number): number[] {
   const bytes: number[] = []
