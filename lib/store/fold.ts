@@ -189,7 +189,7 @@ export class Fold {
     if (closed) this.#unborn.delete(record.ino)
     else if (!before && pending.isOpen(record.ino)) this.#unborn.add(record.ino)
     const touched = this.#touch(record.ino)
-    if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, touched)
+    if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, closed, touched)
     // That a file was empty for a moment is no version of it: programs make temporaries so, and fill them after.
     const filled = before !== undefined && sizeOf(before.content) > 0
     if (closed && touched.closed && filled && equal(before.document, record.document)) {
@@ -229,10 +229,14 @@ export class Fold {
     return content
   }
 
-  /** Another document at this inode: the history of the one before goes on in it. */
-  #otherDocument(before: InodeRecord, row: InodeRecord, touched: Touched): void {
+  /**
+   * Another document at this inode: the history of the one before goes on in it. `closed`: with the content that it has, which is the
+   * new document's and was never the one's before.
+   */
+  #otherDocument(before: InodeRecord, row: InodeRecord, closed: boolean, touched: Touched): void {
     const { view, sealer } = this.#c
-    if (touched.closed && before.nlink > 0 && (view.document(before.document) || this.#livesOn(before))) {
+    const told = view.document(before.document) || (!closed && this.#livesOn(before))
+    if (touched.closed && before.nlink > 0 && told) {
       // Its closed content belongs to the document that it had then.
       touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       this.#versions(touched)
