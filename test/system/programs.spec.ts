@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { differences, manifest } from './manifest.js'
+import { Mapped, PAGE } from './posix/support/mapped.js'
+import { Random } from './posix/support/random.js'
 import { hasFuse, NodeProcess, scratch, writeZoo } from './support.js'
 
 const REPOSITORY = path.resolve('.')
@@ -34,33 +37,6 @@ describe('Programs in the mount', function () {
     execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 })
   const versions = (name: string) => node.with((api) => api.log(Buffer.from(at(name)), 100))
 
-  it('git: clone, edit, commit, rebase, gc, fsck', () => {
-    const source = path.join(directory, 'source')
-    fs.mkdirSync(source)
-    run('git', ['init', '-q', '-b', 'main'], source)
-    run('git', ['config', 'user.email', 'test@example.org'], source)
-    run('git', ['config', 'user.name', 'Test'], source)
-    for (let commit = 0; commit < 20; commit++) {
-      for (let i = 0; i < 20; i++) {
-        fs.mkdirSync(path.join(source, `d${i % 5}`), { recursive: true })
-        fs.writeFileSync(path.join(source, `d${i % 5}`, `f${i}`), `content ${commit * (i % 3)} of ${i}\n`.repeat(50))
-      }
-      run('git', ['add', '-A'], source)
-      run('git', ['commit', '-qm', `commit ${commit}`, '--allow-empty'], source)
-    }
-    run('git', ['clone', '-q', source, at('clone')])
-    run('git', ['config', 'user.email', 'test@example.org'], at('clone'))
-    run('git', ['config', 'user.name', 'Test'], at('clone'))
-    run('git', ['checkout', '-qb', 'topic', 'HEAD~5'], at('clone'))
-    fs.writeFileSync(at('clone/new'), 'new\n')
-    run('git', ['add', 'new'], at('clone'))
-    run('git', ['commit', '-qm', 'new'], at('clone'))
-    run('git', ['rebase', '-q', 'main'], at('clone'))
-    run('git', ['gc', '-q'], at('clone'))
-    run('git', ['fsck', '--full', '--strict'], at('clone'))
-    assert.equal(run('git', ['status', '--porcelain'], at('clone')), '')
-  })
-
   it('npm: install a package with its dependencies', () => {
     fs.mkdirSync(at('npm'))
     fs.writeFileSync(at('npm/package.json'), '{"private":true}')
@@ -76,6 +52,96 @@ describe('Programs in the mount', function () {
       run('node', ['-e', "process.stdout.write(typeof require('commander').Command)"], at('npm')),
       'function',
     )
+  })
+
+  it('pnpm: a store of files by their hashes, linked into packages, packages linked to each other', async () => {
+    const store = at('store')
+    const names = ['a', 'b', 'c']
+    const inStore = (text: string) => {
+      const hash = createHash('sha512').update(text).digest('hex')
+      return path.join(store, hash.slice(0, 2), hash.slice(2))
+    }
+    const contents = (name: string) => Array.from({ length: 100 }, (_, i) => `${i % 2 ? name : 'shared'} ${i}\n`)
+    const install = () => {
+      for (const name of names) {
+        const home = at(`project/node_modules/.pnpm/${name}@1.0.0/node_modules`)
+        // Made beside it and renamed, as everything that another install may be making as well.
+        const made = `${home}_tmp_${process.pid}`
+        fs.mkdirSync(path.join(made, name), { recursive: true })
+        for (const [i, text] of contents(name).entries()) {
+          const kept = inStore(text)
+          if (!fs.existsSync(kept)) {
+            fs.mkdirSync(path.dirname(kept), { recursive: true })
+            fs.writeFileSync(`${kept}.tmp`, text, { mode: 0o644 })
+            fs.renameSync(`${kept}.tmp`, kept)
+          }
+          fs.linkSync(kept, path.join(made, name, `file${i}`))
+        }
+        for (const other of names)
+          if (other !== name) fs.symlinkSync(`../../${other}@1.0.0/node_modules/${other}`, path.join(made, other))
+        fs.renameSync(made, home)
+        fs.symlinkSync(`.pnpm/${name}@1.0.0/node_modules/${name}`, at(`project/node_modules/${name}`))
+      }
+    }
+    const check = () => {
+      for (const name of names)
+        for (const [i, text] of contents(name).entries()) {
+          const file = at(`project/node_modules/${name}/file${i}`)
+          assert.equal(fs.readFileSync(file, 'utf8'), text)
+          const { ino, nlink } = fs.statSync(inStore(text))
+          assert.deepEqual([fs.statSync(file).ino, nlink], [ino, text.startsWith('shared') ? 1 + names.length : 2])
+          assert.equal(
+            fs.readFileSync(at(`project/node_modules/${names[0]}/../${names[1]}/file1`), 'utf8').slice(0, 1),
+            'b',
+          )
+        }
+    }
+    install()
+    check()
+    await node.stop()
+    await node.start()
+    check()
+    // Installed anew from what the store has; what is changed in place is changed for all that share it.
+    fs.rmSync(at('project'), { recursive: true })
+    assert.equal(fs.statSync(inStore('shared 0\n')).nlink, 1)
+    install()
+    check()
+    fs.appendFileSync(at('project/node_modules/a/file0'), 'changed')
+    assert.equal(fs.readFileSync(at('project/node_modules/b/file0'), 'utf8'), 'shared 0\nchanged')
+    // Written anew and renamed, as by a postinstall script: changed for this one only, and the store keeps its document.
+    fs.writeFileSync(at('project/node_modules/a/file2.tmp'), 'own')
+    fs.renameSync(at('project/node_modules/a/file2.tmp'), at('project/node_modules/a/file2'))
+    assert.equal(fs.readFileSync(inStore('shared 2\n'), 'utf8'), 'shared 2\n')
+    assert.equal(fs.readFileSync(at('project/node_modules/b/file2'), 'utf8'), 'shared 2\n')
+  })
+
+  it('a writer through a shared mapping and by descriptor: everyone sees the same, also after a kill', async () => {
+    const size = 300 * PAGE
+    const random = new Random(7)
+    const model = Buffer.alloc(size)
+    const fd = fs.openSync(at('mapped'), 'w+')
+    fs.ftruncateSync(fd, size)
+    const mapped = Mapped.of(fd, 0, size, 'rw')
+    assert.ok(mapped instanceof Mapped)
+    const put = (how: 'mapped' | 'written') => {
+      const offset = random.below(size - 5000)
+      const bytes = random.bytes(1 + random.below(5000))
+      bytes.copy(model, offset)
+      if (how === 'mapped') mapped.write(offset, bytes)
+      else fs.writeSync(fd, bytes, 0, bytes.length, offset)
+    }
+    for (let i = 0; i < 400; i++) {
+      put(i % 3 === 0 ? 'written' : 'mapped')
+      if (i % 50 === 0) assert.equal(mapped.sync(), 0)
+      if (i % 40 === 0) assert.ok(fs.readFileSync(at('mapped')).equals(model), `what others read after ${i} changes`)
+    }
+    assert.equal(mapped.sync(), 0)
+    await node.stop('SIGKILL')
+    mapped.unmap()
+    fs.closeSync(fd)
+    await node.start()
+    assert.ok(fs.readFileSync(at('mapped')).equals(model), 'what was synced')
+    assert.equal((await versions('mapped'))[0].size, size)
   })
 
   for (const mode of ['wal', 'delete', 'truncate', 'persist'])
