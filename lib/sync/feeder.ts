@@ -17,6 +17,8 @@ const READ_TOGETHER = 32
 export interface FeederComponents {
   volume: Volume
   send(changes: Changes): Promise<void>
+  /** Somebody does not want this document to be told. */
+  skips?(document: DId): boolean
   /** Reading or sending failed: the worker decides. */
   failed(error: Error): void
 }
@@ -69,6 +71,19 @@ export class Feeder {
     }
   }
 
+  /** Tells of one document now, paused or not, without moving on in the feed. */
+  async tell(document: DId): Promise<void> {
+    const head = this.#volume.head(document)
+    if (!this.#follow || !head || this.isTold(head)) return
+    this.notice([head])
+    const { root, number } = this.#follow
+    const revision = this.#volume.encoded(head.head) ?? new Uint8Array(0)
+    const changes = [{ document, head: head.head, revision }]
+    const lastSeq = Math.max(this.#volume.lastSeq(), this.sent)
+    const batch = { root, sid: this.#volume.sid, seq: this.sent, lastSeq, changes, chunks: [], number }
+    await this.#components.send(batch).catch((error) => this.#components.failed(error as Error))
+  }
+
   get following(): boolean {
     return this.#follow !== undefined
   }
@@ -92,7 +107,7 @@ export class Feeder {
         const follow = this.#follow
         const batch = await this.#batch(follow)
         if (!batch) break
-        if (follow !== this.#follow) continue
+        if (follow !== this.#follow || this.paused) continue
         this.sent = batch.seq
         this.#inFlight.push(batch.seq)
         await this.#components.send(batch)
@@ -115,7 +130,7 @@ export class Feeder {
       for (const [k, head] of group.entries()) {
         if (size >= BATCH_BYTES || chunks.size > BATCH_CHUNKS - MAX_FRESH) break
         seq = head.seq
-        if (this.#isTold(head)) continue
+        if (this.isTold(head) || this.#components.skips?.(head.document)) continue
         const revision = this.#volume.encoded(head.head) ?? new Uint8Array(0)
         changes.push({ document: head.document, head: head.head, revision })
         size += revision.length + 64
@@ -136,13 +151,14 @@ export class Feeder {
     }
   }
 
-  #isTold({ document, head }: Head): boolean {
+  /** The peer knows this head: it has told of it, or asked for it, or `tell` told it. */
+  isTold({ document, head }: { document: DId; head: RId }): boolean {
     return this.#told.get(hex(document)) === hex(head)
   }
 
   /** What is new in the head against its first parent, if it is little and can be read. */
   async #smallChunks(head: Head, except: Map<string, Uint8Array>): Promise<Chunk[]> {
-    const revision = this.#isTold(head) ? undefined : this.#volume.revision(head.head)
+    const revision = this.isTold(head) ? undefined : this.#volume.revision(head.head)
     if (!revision) return []
     try {
       const ids = newChunks(this.#volume, revision).filter((id) => !except.has(hex(id)))

@@ -5,6 +5,7 @@
 
 import { hex } from '../model/bytes.js'
 import { hashOf, ridOf } from '../model/hash.js'
+import type { PairTerms } from '../model/pair-terms.js'
 import type { DId } from '../model/types.js'
 import type { Head, HeadChange, Volume } from '../volume/contract.js'
 import { readAnchor, writeAnchor } from './anchor.js'
@@ -25,6 +26,8 @@ export interface FetcherComponents extends GatherComponents {
   failed(error: Error): void
   /** What the console shows of it is not what it was. */
   changed(): void
+  /** What becomes of versions that parted; merged if not given. */
+  strategy?(): PairTerms['strategy']
   now(): number
 }
 
@@ -62,7 +65,7 @@ export class Fetcher {
   /** Applied since the last batch that was durable. */
   #unsettled: HeadChange[] = []
   /** Change number of the last batch. The first one may be below the anchor: the peer may not know that position any more. */
-  #told = 0
+  #told = -1
   #queued = 0
   #retrying = false
   #stopped = false
@@ -79,6 +82,7 @@ export class Fetcher {
       volume: components.volume,
       allowed: (changes) => this.#allowed(changes),
       applied: (changes) => this.#unsettled.push(...changes),
+      strategy: components.strategy,
     })
   }
 
@@ -88,6 +92,11 @@ export class Fetcher {
 
   get chunkBytes(): number {
     return this.#gather.chunkBytes
+  }
+
+  /** Whether a batch with this change number says that the feed is further than it was. */
+  isNews(seq: number): boolean {
+    return seq > this.#told
   }
 
   /** True while a batch is being worked on. */
@@ -121,7 +130,13 @@ export class Fetcher {
     const due = this.pending.due(all)
     if (!due.length) return
     this.#retrying = true
-    const changes = due.map(({ document, head }): Change => ({ document, head, revision: new Uint8Array(0) }))
+    await this.takeAside(due.map(({ document, head }): Change => ({ document, head, revision: new Uint8Array(0) })))
+    this.#retrying = false
+    this.#components.changed()
+  }
+
+  /** Takes heads of the peer that are not part of its feed now. Resolves when it is done; never rejects. */
+  async takeAside(changes: Change[]): Promise<void> {
     const run = this.#reconciled.then(async () => {
       await this.#reconcile(await this.#gatherBatch(changes, []))
       await settled(this.#volume, this.#unsettled.splice(0))
@@ -129,7 +144,13 @@ export class Fetcher {
     })
     this.#reconciled = run
     await run.catch((error) => this.#fail(error as Error))
-    this.#retrying = false
+  }
+
+  /** The document waits here until `retry`, and what the peer tells of it. */
+  async skip(document: DId): Promise<void> {
+    const head = this.#volume.head(document)?.head
+    if (head) this.pending.skip(document, head)
+    await this.pending.save().catch((error) => this.#fail(error as Error))
     this.#components.changed()
   }
 
@@ -177,6 +198,10 @@ export class Fetcher {
     await this.#gate.passed()
     const news = changes.filter(({ document, head }) => {
       const ours = this.#volume.head(document)
+      if (this.pending.isSkipped(document)) {
+        this.pending.add(document, head, '')
+        return false
+      }
       if (ours && hex(ours.head) === hex(head)) this.pending.remove(document)
       return !ours || hex(ours.head) !== hex(head)
     })

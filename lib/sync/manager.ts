@@ -10,10 +10,13 @@ import {
   stopChild,
 } from '../actors/index.js'
 import { equal, hex } from '../model/bytes.js'
+import type { DId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 import type { Offer } from './messages.js'
 import { type LinkPort, Session } from './session.js'
 import { type WorkerMessage, workerId, workerSpec } from './worker.js'
+
+export type SteerAction = 'pause' | 'resume' | 'retry' | 'allow' | 'skip'
 
 export type Permission = 'read' | 'write' | 'backup'
 
@@ -30,6 +33,8 @@ export interface ManagerArgs {
   changed(): void
   /** A link ended because the peer broke the protocol, or the like. */
   report(text: string): void
+  /** Milliseconds since the epoch; the system's clock if not given. */
+  now?(): number
 }
 
 /** `changed`: volumes, links or trust are not what they were. */
@@ -37,7 +42,7 @@ export type ManagerMessage =
   | { type: 'changed' }
   | { type: 'offers' }
   | { type: 'link over'; link: LinkPort }
-  | { type: 'steer'; volume: string; peer: string; action: WorkerMessage['type'] }
+  | { type: 'steer'; volume: string; peer: string; action: SteerAction; document?: DId }
 
 interface State {
   args: ManagerArgs
@@ -146,6 +151,7 @@ async function matchWorkers(state: State): Promise<void> {
         inFlight,
         changed: args.changed,
         report: args.report,
+        now: args.now,
       }) as never,
     ).catch((error) => args.report(`${id}: ${(error as Error).message}`))
     state.workers.set(id, { session, receives })
@@ -156,12 +162,12 @@ async function matchWorkers(state: State): Promise<void> {
 /** Empty names mean all. */
 function steer(
   state: State,
-  { volume, peer, action }: Extract<ManagerMessage, { type: 'steer' }>,
+  { volume, peer, action, document }: Extract<ManagerMessage, { type: 'steer' }>,
   context: Context<ManagerMessage>,
 ): void {
   for (const [id, worker] of state.workers) {
     const matches = (!volume || id.startsWith(`${volume} `)) && (!peer || worker.session.peer === peer)
     if (matches && action === 'allow') state.args.report(`${id}: somebody allowed what it stopped at.`)
-    if (matches) context.whereis<WorkerMessage>(id)?.cast({ type: action } as WorkerMessage)
+    if (matches) context.whereis<WorkerMessage>(id)?.cast({ type: action, document } as WorkerMessage)
   }
 }

@@ -14,10 +14,13 @@ export interface Waiting {
   attempts: number
   /** When it is tried again, milliseconds since the epoch. */
   next: number
+  /** Somebody does not want it for now: neither taken nor told until they say so. */
+  skipped?: boolean
 }
 
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 300_000
+const SKIPPED = 'skipped here, until `peerdrive sync retry`'
 /** Setting values are bounded, so the list is kept in pages of this many. */
 const PAGE = 256
 
@@ -36,14 +39,15 @@ export class Pending {
       if (!bytes) break
       this.#pages++
       for (const line of JSON.parse(Buffer.from(bytes).toString()) as string[][]) {
-        const [document, head, reason, since, attempts] = line
+        const [document, head, reason, since, attempts, skipped] = line
         this.#waiting.set(document, {
           document: unhex(document),
           head: unhex(head),
           reason,
           since: Number(since),
           attempts: Number(attempts),
-          next: 0,
+          next: skipped ? Number.POSITIVE_INFINITY : 0,
+          ...(skipped && { skipped: true }),
         })
       }
     }
@@ -66,10 +70,34 @@ export class Pending {
     const key = hex(document)
     this.#dirty = true
     const before = this.#waiting.get(key)
+    if (before?.skipped) return void this.#waiting.set(key, { ...before, head })
     const attempts = (before?.attempts ?? 0) + 1
     const now = this.components.now()
     const delay = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 20), LAST_RETRY_MS)
     this.#waiting.set(key, { document, head, reason, since: before?.since ?? now, attempts, next: now + delay })
+  }
+
+  /** The document waits until somebody wants it again (`wanted`). */
+  skip(document: Uint8Array, head: Uint8Array): void {
+    const now = this.components.now()
+    const before = this.#waiting.get(hex(document)) ?? { document, head, since: now, attempts: 0 }
+    const waiting = { ...before, reason: SKIPPED, next: Number.POSITIVE_INFINITY, skipped: true }
+    this.#waiting.set(hex(document), waiting)
+    this.#dirty = true
+  }
+
+  isSkipped(document: Uint8Array): boolean {
+    return this.#waiting.get(hex(document))?.skipped === true
+  }
+
+  /** What was skipped is due now. Answers it. */
+  wanted(): Uint8Array[] {
+    const skipped = this.list().filter((waiting) => waiting.skipped)
+    for (const waiting of skipped) {
+      this.#waiting.set(hex(waiting.document), { ...waiting, skipped: false, next: 0 })
+      this.#dirty = true
+    }
+    return skipped.map(({ document }) => document)
   }
 
   has(document: Uint8Array): boolean {
@@ -86,14 +114,15 @@ export class Pending {
   /** Is due at once, since something about it has changed. True if it waits. */
   hurry(document: Uint8Array): boolean {
     const waiting = this.#waiting.get(hex(document))
-    if (waiting) waiting.next = 0
-    return waiting !== undefined
+    if (!waiting || waiting.skipped) return false
+    waiting.next = 0
+    return true
   }
 
   /** What is due now, or all with `all`. */
   due(all = false): Waiting[] {
     const now = this.components.now()
-    return this.list().filter((w) => all || w.next <= now)
+    return this.list().filter((w) => !w.skipped && (all || w.next <= now))
   }
 
   /** Milliseconds until the next one is due; undefined when none waits. */
@@ -113,6 +142,7 @@ export class Pending {
       w.reason.slice(0, 100),
       String(w.since),
       String(w.attempts),
+      ...(w.skipped ? ['skipped'] : []),
     ])
     const pages = Math.ceil(lines.length / PAGE)
     for (let page = 0; page < pages; page++)

@@ -7,10 +7,13 @@ import { equal, hex } from '../model/bytes.js'
 import { encodeRevision } from '../model/codec.js'
 import { diffFolder } from '../model/folder.js'
 import { mergeHeads } from '../model/merge.js'
+import { latestHeads } from '../model/overrule.js'
+import type { PairTerms } from '../model/pair-terms.js'
 import { entriesOf, type HeadStep, type Settlement, settleTree } from '../model/settle.js'
 import { type DId, type RId, TYPE_FOLDER } from '../model/types.js'
 import type { ApplyResult, HeadChange, Volume } from '../volume/contract.js'
 import { mustStop } from './errors.js'
+import { giveWay, type Step, takenOut } from './give-way.js'
 import { standingOf } from './standing.js'
 
 export interface Wanted {
@@ -34,10 +37,14 @@ export interface ReconcilerComponents {
   allowed(changes: HeadChange[]): Promise<void>
   /** These changes were made in the live tree, and will be durable. */
   applied(changes: HeadChange[]): void
+  /** What becomes of versions that parted; merged if not given. */
+  strategy?(): PairTerms['strategy']
 }
 
 /** The rules that everything rests on, so that tests can show that they notice wrong ones. */
 export const rules = { mergeHeads, settleTree, standingOf }
+
+const PARTED = 'it was changed on both sides, and the rule says that such versions wait (strategy ff)'
 
 /** Looks at each document again when its head moved meanwhile; so often at the most. */
 const ATTEMPTS = 5
@@ -84,16 +91,14 @@ export class Reconciler {
 
   async #together(wishes: Wanted[], told: Map<string, RId>): Promise<Result[]> {
     const results: Result[] = []
-    const planned: { wish: Wanted; step: HeadStep }[] = []
+    const planned: { wish: Wanted; step: Step }[] = []
     for (const wish of wishes) {
       const step = await this.#tryPlan(wish, told.get(hex(wish.document)))
       if ('result' in step) results.push({ wish, result: step })
       else planned.push({ wish, step })
     }
-    const changes = await this.#settle(
-      planned.map(({ step }) => step),
-      told,
-    )
+    const steps = planned.map(({ step }) => step)
+    const changes = await this.#settle([...steps, ...(await takenOut(this.components.volume, steps, told))], told)
     const applied = changes.all.length ? await this.#apply(changes.all, told) : new Map<string, ApplyResult>()
     for (const { wish } of planned) results.push({ wish, result: resultOf(wish, changes.groups, applied) })
     return results
@@ -108,7 +113,7 @@ export class Reconciler {
     return new Map(changes.map(({ document }, i) => [hex(document), results[i]]))
   }
 
-  async #tryPlan(wish: Wanted, told: RId | undefined): Promise<HeadStep | Outcome> {
+  async #tryPlan(wish: Wanted, told: RId | undefined): Promise<Step | Outcome> {
     try {
       return await this.#plan(wish, told)
     } catch (error) {
@@ -117,20 +122,28 @@ export class Reconciler {
     }
   }
 
-  async #plan({ document, head }: Wanted, told?: RId): Promise<HeadStep> {
+  async #plan({ document, head }: Wanted, told?: RId): Promise<Step | Outcome> {
     const { volume } = this.components
+    const strategy = this.components.strategy?.() ?? 'merge'
     const ours = told ?? volume.head(document)?.head
     if (!ours) return { document, after: head }
     const stays = { document, before: ours, after: ours }
     if (equal(ours, head)) return stays
     const standing = rules.standingOf(ours, head, (rid) => volume.revision(rid))
+    if (standing === 'forward') return { document, before: ours, after: head }
+    if (strategy === 'mirror') {
+      const after = await giveWay(volume, ours, head, standing === 'nothing')
+      return after ? { document, before: ours, after, takesBack: true } : stays
+    }
     if (standing === 'nothing') return stays
-    return { document, before: ours, after: standing === 'forward' ? head : await this.#merge(ours, head) }
+    if (strategy === 'ff') return { result: 'failed', reason: PARTED }
+    return { document, before: ours, after: await this.#merge(ours, head, strategy === 'latest') }
   }
 
-  async #merge(ours: RId, theirs: RId): Promise<RId> {
+  async #merge(ours: RId, theirs: RId, latest: boolean): Promise<RId> {
     const { volume } = this.components
-    const merged = rules.mergeHeads(ours, theirs, { revision: (rid) => volume.revision(rid), source: volume.source })
+    const merge = latest ? latestHeads : rules.mergeHeads
+    const merged = merge(ours, theirs, { revision: (rid) => volume.revision(rid), source: volume.source })
     if (merged.chunks.length) await volume.importChunks(merged.chunks)
     const [rid] = await volume.importRevisions([encodeRevision(merged.revision)])
     this.merges++

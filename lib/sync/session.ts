@@ -48,6 +48,8 @@ export interface PairHandler {
   onAck(ack: Ack): void
   /** Heads were told to the peer in answer to a question. */
   onTold(heads: Change[]): void
+  /** Resolves when so many bytes of contents may be sent in an answer; `idle` is called every now and then until then. */
+  mayAnswer?(bytes: number, idle: () => void): Promise<void>
 }
 
 export interface Question {
@@ -221,8 +223,13 @@ export class Session extends EventEmitter<SessionEvents> {
 
   async #answer(get: Get): Promise<void> {
     this.#answering++
-    const send = (answer: Answer) => {
-      if (answer.documents.length) this.#pairs.get(hex(get.root))?.onTold(answer.documents)
+    // An empty part: the device that asked is not to take a slow answer for none.
+    const idle = () => this.#send({ answer: { id: get.id, done: false, revisions: [], chunks: [], documents: [] } })
+    const send = async (answer: Answer) => {
+      const pair = this.#pairs.get(hex(get.root))
+      if (answer.documents.length) pair?.onTold(answer.documents)
+      const bytes = answer.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+      await pair?.mayAnswer?.(bytes, idle)
       return get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer })
     }
     try {

@@ -2,13 +2,20 @@
 // crash loses only what is in memory, and the next life goes on from the anchor. Ends normally with the link.
 
 import type { Behaviour, ChildSpec } from '../actors/index.js'
-import { hex } from '../model/bytes.js'
+import { equal, hex } from '../model/bytes.js'
+import type { PairTerms } from '../model/pair-terms.js'
+import type { DId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 import { SyncProtocolError } from './errors.js'
 import { Feeder } from './feeder.js'
 import { Fetcher } from './fetcher.js'
+import { knownPair, notePair } from './known-pairs.js'
+import { Mirror } from './mirror.js'
+import { PairRules } from './pair-rules.js'
 import { Repair } from './repair.js'
-import type { Session } from './session.js'
+import { RulesExchange } from './rules-exchange.js'
+import type { Question, Session } from './session.js'
+import { Throttle } from './throttle.js'
 
 export interface WorkerArgs {
   volume: Volume
@@ -32,6 +39,7 @@ export type WorkerMessage =
   | { type: 'resume' }
   | { type: 'retry' }
   | { type: 'allow' }
+  | { type: 'skip'; document: DId }
   | { type: 'look at what waits' }
 
 /** What the console and the API show of a worker. */
@@ -39,13 +47,20 @@ export interface WorkerView {
   args: WorkerArgs
   feeder: Feeder
   fetcher: Fetcher
+  /** By somebody on this device. */
   paused: boolean
+  /** What the rules say. */
+  terms: PairTerms
   /** Why it stands still, or what ended its last life. */
   readonly lastError?: string
 }
 
 interface State extends WorkerView {
   repair: Repair
+  rules: PairRules
+  exchange: RulesExchange
+  mirror: Mirror
+  throttle: Throttle
   end(): void
 }
 
@@ -84,15 +99,29 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       if (error instanceof SyncProtocolError) session.abort(error)
       context.exit(session.over ? undefined : error)
     }
-    const feeder = new Feeder({ volume, send: (changes) => session.send({ changes }), failed })
+    const now = args.now ?? Date.now
+    const rules = new PairRules({ volume, now }, peerVolume)
+    const throttle = new Throttle({ now })
+    const feeder = new Feeder({
+      volume,
+      async send(changes) {
+        await throttle.take(changes.chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+        await session.send({ changes })
+      },
+      skips: (document) => fetcher.pending.isSkipped(document),
+      failed,
+    })
+    // Until it is known what the rules say.
+    feeder.paused = true
+    const ask = async (question: Question) => {
+      const answer = await session.ask(volume.root, question)
+      feeder.notice(answer.documents)
+      return answer
+    }
     const fetcher = new Fetcher(
       {
         volume,
-        async ask(question) {
-          const answer = await session.ask(volume.root, question)
-          feeder.notice(answer.documents)
-          return answer
-        },
+        ask,
         inFlight: args.inFlight,
         async acknowledge(seq) {
           await session.send({ ack: { root: volume.root, seq, number } })
@@ -101,12 +130,27 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         },
         failed,
         changed: () => args.changed(),
-        now: args.now ?? Date.now,
+        strategy: () => state.terms.strategy,
+        now,
       },
       peerVolume,
     )
+    const exchange = new RulesExchange({ volume, ask, inFlight: args.inFlight })
+    const mirror = new Mirror(
+      {
+        volume,
+        ask,
+        take: (changes) => fetcher.takeAside(changes),
+        isTold: (head) => feeder.isTold(head),
+        failed,
+      },
+      { peerVolume, except: rules.document },
+    )
     const detach = session.attach(volume.root, {
-      onFollow: (follow) => feeder.follow(follow),
+      onFollow(follow) {
+        feeder.follow(follow)
+        void feeder.tell(rules.document)
+      },
       onAck: (ack) => {
         feeder.acknowledge(ack)
         args.changed()
@@ -115,11 +159,21 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       onChanges: (changes) => {
         if (changes.number !== number || !args.receives) return
         feeder.notice(changes.changes)
-        fetcher.take(changes)
+        const others = changes.changes.filter(({ document }) => !equal(document, rules.document))
+        for (const change of changes.changes) if (!others.includes(change)) exchange.take(change)
+        const { root, sid, seq, lastSeq, chunks } = changes
+        const isAside = !others.length && changes.changes.length > 0 && !fetcher.isNews(seq)
+        if (!isAside) fetcher.take({ root, sid, seq, lastSeq, changes: others, chunks, number })
       },
+      mayAnswer: (bytes, idle) => throttle.take(bytes, idle),
     })
     const unlisten = volume.on('heads', (heads) => {
+      if (heads.some(({ document }) => equal(document, rules.document))) {
+        void feeder.tell(rules.document)
+        obey(state)
+      }
       feeder.wake()
+      mirror.wake()
       fetcher.noticeHeads(heads)
     })
     if (args.receives)
@@ -129,8 +183,13 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       args,
       feeder,
       fetcher,
-      repair: new Repair({ volume, ask: (question) => session.ask(volume.root, question), now: args.now ?? Date.now }),
-      paused: false,
+      repair: new Repair({ volume, ask: (question) => session.ask(volume.root, question), now }),
+      rules,
+      exchange,
+      mirror,
+      throttle,
+      paused: knownPair(volume, peerVolume)?.paused ?? false,
+      terms: rules.terms(),
       get lastError() {
         return fetcher.halted ?? lastErrors.get(id)
       },
@@ -139,10 +198,15 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         detach()
         unlisten()
         fetcher.stop()
+        throttle.stop()
+        mirror.active = false
         feeder.paused = true
+        note(state)
       },
     }
     living.add(state)
+    obey(state)
+    note(state)
     return state
   },
 
@@ -152,14 +216,13 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       case 'pause':
       case 'resume':
         state.paused = message.type === 'pause'
-        feeder.paused = state.paused
-        if (state.paused) fetcher.pause()
-        else {
-          fetcher.resume()
-          allow(state)
-        }
-        feeder.wake()
+        note(state)
+        obey(state)
+        if (!state.paused) allow(state)
         args.changed()
+        return
+      case 'skip':
+        void fetcher.skip(message.document)
         return
       case 'allow':
         allow(state)
@@ -167,12 +230,16 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         return
       // Not waited for: it may take long, or until somebody allows something.
       case 'retry':
+        for (const document of fetcher.pending.wanted()) void feeder.tell(document)
         void fetcher.retry(true)
         return
       case 'look at what waits':
         if (args.session.over) return context.exit()
-        if (state.paused) return
-        void fetcher.retry()
+        obey(state)
+        state.throttle.tick()
+        void state.exchange.look()
+        if (waitsOf(state)) return
+        if (state.terms.receives) void fetcher.retry()
         void state.repair.look()
         return
     }
@@ -180,15 +247,44 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
 
   terminate: (state) => state.end(),
 
-  summarize: ({ args, feeder, fetcher, paused }) => ({
+  summarize: ({ args, feeder, fetcher, paused, terms }) => ({
     peer: args.peerName,
-    state: stateOf({ feeder, fetcher, paused }),
+    state: stateOf({ feeder, fetcher, paused, terms }),
     sent: feeder.acknowledged,
     received: fetcher.anchor,
     merges: fetcher.merges,
     waiting: fetcher.pending.size,
     halted: fetcher.halted ?? null,
   }),
+}
+
+/** Does what the rules, and whoever paused it here, say now. */
+function obey(state: State): void {
+  const { feeder, fetcher, mirror, throttle, rules } = state
+  const before = `${feeder.paused} ${state.terms.receives} ${state.terms.rule?.id} ${waitsOf(state)}`
+  state.terms = rules.terms()
+  const { sends, receives, strategy, limit } = state.terms
+  const waits = waitsOf(state) !== undefined
+  throttle.limit = limit
+  feeder.paused = waits || !sends
+  if (waits || !receives) fetcher.pause()
+  else fetcher.resume()
+  mirror.active = !waits && strategy === 'mirror' && receives && state.args.receives
+  feeder.wake()
+  if (before !== `${feeder.paused} ${receives} ${state.terms.rule?.id} ${waitsOf(state)}`) state.args.changed()
+}
+
+/** Why nothing travels between the two now. */
+export function waitsOf({ paused, terms }: Pick<WorkerView, 'paused' | 'terms'>): string | undefined {
+  return paused ? 'paused on this device' : terms.waits
+}
+
+/** The pair is known, and was seen just now. */
+function note({ args, paused }: State): void {
+  const { volume, session, peerVolume, peerName } = args
+  const seen = (args.now ?? Date.now)()
+  // If it cannot be written (the disk is full, the volume closed), it is not known for long.
+  notePair(volume, peerVolume, { peer: session.peer, name: peerName, seen, paused }).catch(() => {})
 }
 
 /** Somebody said so: worth a line in the log. */
@@ -198,10 +294,16 @@ function allow({ args, fetcher }: State): void {
   fetcher.allow()
 }
 
-export function stateOf({ feeder, fetcher, paused }: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused'>): string {
-  if (paused) return 'paused'
+export function stateOf({
+  feeder,
+  fetcher,
+  paused,
+  terms,
+}: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused' | 'terms'>): string {
+  if (paused || terms.rule?.paused) return 'paused'
+  if (terms.waits) return 'waiting'
   if (fetcher.halted) return 'halted'
-  if (fetcher.working || fetcher.anchor < fetcher.lastSeq) return 'receiving'
-  if (feeder.following && feeder.acknowledged < feeder.sent) return 'sending'
+  if (terms.receives && (fetcher.working || fetcher.anchor < fetcher.lastSeq)) return 'receiving'
+  if (terms.sends && feeder.following && feeder.acknowledged < feeder.sent) return 'sending'
   return 'idle'
 }

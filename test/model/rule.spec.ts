@@ -72,7 +72,10 @@ describe('Rules', () => {
   it('have bytes that stay for ever', () => {
     assert.equal(hex(rulesDocument(new Uint8Array(16).fill(9))), '0e879dde637c8e8d68a72d783da27573')
     const revision = made(withRule(new Map(), RULE))
-    assert.equal(hex(ridOf(encodeRevision(revision))), '1288072bc00a02d9a6078eff10e180e8020e65fb56b4a0dd8b9d6574a0562ecb40')
+    assert.equal(
+      hex(ridOf(encodeRevision(revision))),
+      '1288072bc00a02d9a6078eff10e180e8020e65fb56b4a0dd8b9d6574a0562ecb40',
+    )
     assert.deepEqual(decodeRules(revision), [RULE])
   })
 

@@ -10,7 +10,14 @@ import {
   supervisor,
 } from '../../../lib/actors/index.js'
 import { hex, unhex } from '../../../lib/model/bytes.js'
-import { type ManagerArgs, type ManagerMessage, manager, type Permission } from '../../../lib/sync/manager.js'
+import type { DId } from '../../../lib/model/types.js'
+import {
+  type ManagerArgs,
+  type ManagerMessage,
+  manager,
+  type Permission,
+  type SteerAction,
+} from '../../../lib/sync/manager.js'
 import type { Session } from '../../../lib/sync/session.js'
 import { livingWorkers, type WorkerView } from '../../../lib/sync/worker.js'
 import type { Volume } from '../../../lib/volume/contract.js'
@@ -30,6 +37,8 @@ export class Host<V extends Volume = Volume> {
   readonly crashes: string[] = []
   /** Hex root → peer → what it may. Everything, unless said otherwise. */
   permission: (peer: string, root: Uint8Array) => Permission | undefined = () => 'write'
+  /** Of the workers; the system's if not given. */
+  now?: () => number
   system!: ActorSystem
 
   constructor(
@@ -54,6 +63,7 @@ export class Host<V extends Volume = Volume> {
       sessions: this.sessions,
       changed: () => {},
       report: (text) => this.reports.push(text),
+      now: this.now,
     }
     const managerSpec: ChildSpec<ManagerArgs> = { id: 'manager', name: 'manager', behaviour: manager, args }
     await this.system.start(
@@ -80,8 +90,9 @@ export class Host<V extends Volume = Volume> {
     this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'changed' })
   }
 
-  steer(action: 'pause' | 'resume' | 'retry' | 'allow', volume = '', peer = ''): void {
-    this.system.whereis<ManagerMessage>('manager')?.cast({ type: 'steer', volume, peer, action })
+  steer(action: SteerAction, document?: DId): void {
+    const message: ManagerMessage = { type: 'steer', volume: '', peer: '', action, document }
+    this.system.whereis<ManagerMessage>('manager')?.cast(message)
   }
 
   workers(): WorkerView[] {

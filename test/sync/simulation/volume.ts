@@ -13,6 +13,7 @@ import { hashOf, ridOf } from '../../../lib/model/hash.js'
 import { mergeBases } from '../../../lib/model/history.js'
 import { isRemoved } from '../../../lib/model/merge.js'
 import { isPlace } from '../../../lib/model/merge-folder.js'
+import { rulesDocument } from '../../../lib/model/rule.js'
 import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/settle.js'
 import {
   type ChunkId,
@@ -511,7 +512,8 @@ export class MemoryVolume implements Volume {
     for (const [key, count] of places) if (count > 1) faults.push(`${key} is in ${count} places`)
     for (const [key, { head }] of this.#durable.heads) {
       const removed = isRemoved(this.revision(head)!)
-      if (!removed && !named.has(key) && key !== hex(this.root)) faults.push(`${key} is nowhere`)
+      const isOutside = [this.root, rulesDocument(this.root)].map(hex).includes(key)
+      if (!removed && !named.has(key) && !isOutside) faults.push(`${key} is nowhere`)
       if (removed && named.has(key) && this.#isRemovalLost(head, key)) faults.push(`${key} was removed and is there`)
     }
     return faults
