@@ -80,7 +80,9 @@ export class Feeder {
     const revision = this.#volume.encoded(head.head) ?? new Uint8Array(0)
     const changes = [{ document, head: head.head, revision }]
     const lastSeq = Math.max(this.#volume.lastSeq(), this.sent)
-    const batch = { root, sid: this.#volume.sid, seq: this.sent, lastSeq, changes, chunks: [], number }
+    // Not `sent`: a batch that this says may still be on its way, behind it.
+    const seq = this.acknowledged
+    const batch = { root, sid: this.#volume.sid, seq, lastSeq, changes, chunks: [], number }
     await this.#components.send(batch).catch((error) => this.#components.failed(error as Error))
   }
 

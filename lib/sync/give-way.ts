@@ -13,10 +13,10 @@ import type { Volume } from '../volume/contract.js'
 /** `takesBack`: what was changed here is taken back by it. */
 export type Step = HeadStep & { takesBack?: boolean }
 
-/** Undefined: what is here shows what the peer has. */
+/** Undefined: what is here shows what the peer has, and descends from it (`isBelow`). */
 export async function giveWay(volume: Volume, ours: RId, theirs: RId, isBelow: boolean): Promise<RId | undefined> {
   const [here, there] = [volume.revision(ours)!, volume.revision(theirs)!]
-  if (showsSame(here, there)) return undefined
+  if (isBelow && showsSame(here, there)) return undefined
   const made = givingWay({ rid: ours, revision: here }, { rid: theirs, revision: there }, isBelow)
   return (await volume.importRevisions([encodeRevision(made)]))[0]
 }

@@ -128,6 +128,10 @@ export class Reconciler {
     const ours = told ?? volume.head(document)?.head
     if (!ours) return { document, after: head }
     const stays = { document, before: ours, after: ours }
+    // Somebody else applied it, and it is not durable yet either.
+    const durable = volume.head(document)?.head
+    if (told && !(durable && equal(durable, told)))
+      this.components.applied([{ document, expected: durable, head: told }])
     if (equal(ours, head)) return stays
     const standing = rules.standingOf(ours, head, (rid) => volume.revision(rid))
     if (standing === 'forward') return { document, before: ours, after: head }

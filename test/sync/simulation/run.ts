@@ -35,7 +35,7 @@ export function planOf(seed: number, devices: number, length = 40): Plan {
   return { seed, devices, steps }
 }
 
-async function take(net: Network, users: RandomUser[], step: Step): Promise<void> {
+export async function take(net: Network, users: RandomUser[], step: Step): Promise<void> {
   const random = randomOf(step.seed)
   const { device } = step
   const count = net.devices.length
@@ -64,12 +64,12 @@ export async function runPlan({ seed, devices, steps }: Plan, seconds = 25): Pro
     if (moves) await startTogether(net, random)
     const users = net.devices.map((device) => new RandomUser(device, device.id, moves))
     for (const step of steps) await take(net, users, step)
-    await heal(net, random, seconds)
+    await heal(net, random, () => net.converge(seconds))
     net.assertEqual()
     net.assertNothingLost()
     net.assertNoCrash()
     const applied = net.devices.map(({ volume }) => volume.counts.applied)
-    await heal(net, random, seconds)
+    await heal(net, random, () => net.converge(seconds))
     const again = net.devices.map(({ volume }) => volume.counts.applied)
     assert.deepEqual(again, applied, 'nothing is left to do in the second run')
   } finally {
@@ -83,15 +83,16 @@ async function startTogether(net: Network, random: () => number): Promise<void> 
   const folders = [volume.root]
   for (const name of ['n1', 'n2', 'n3']) folders.push(volume.mkdir(volume.root, name))
   for (const [i, folder] of folders.entries()) volume.create(folder, `n${i + 4}`, `file ${i}`)
-  await heal(net, random, 25)
+  await heal(net, random, () => net.converge())
   net.cutAll()
 }
 
-async function heal(net: Network, random: () => number, seconds: number): Promise<void> {
+/** All links are new and whole; until it is `done`. */
+export async function heal(net: Network, random: () => number, done: () => Promise<void>): Promise<void> {
   net.cutAll()
   for (let turns = 0; turns < 5; turns++) await turn()
   net.mesh({ delay: 2, random })
-  await net.converge(seconds)
+  await done()
 }
 
 const failureOf = (plan: Plan, seconds: number): Promise<Error | undefined> =>
