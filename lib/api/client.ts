@@ -12,6 +12,7 @@ import {
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
+  type RestoredInfo,
   ServiceError,
   type SteerAction,
   type VersionInfo,
@@ -73,8 +74,8 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     await order
   }
 
-  async restore(path: Uint8Array, version: string): Promise<VersionInfo> {
-    return (await this.#call({ restore: { path, version } })).version as VersionInfo
+  async restore(path: Uint8Array, version: string): Promise<RestoredInfo> {
+    return (await this.#call({ restore: { path, version } })).restored as RestoredInfo
   }
 
   async conflicts(): Promise<ConflictInfo[]> {

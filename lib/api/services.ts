@@ -115,6 +115,19 @@ export interface VersionInfo {
   conflict: boolean
 }
 
+/** What came of restoring a file, or a folder with what was in it. */
+export interface RestoredInfo {
+  /** Now current. */
+  version: VersionInfo
+  files: number
+  /** Files that were as they had been. */
+  same: number
+  /** Entries of folders that came later, and were left. */
+  later: number
+  /** What could not be restored and why, a sentence each. */
+  problems: string[]
+}
+
 export interface ConflictInfo {
   path: string
   volume: string
@@ -133,14 +146,14 @@ export type NodeEvent =
 
 /**
  * Errors are `ServiceError`s: a code for programs, a sentence for people. `path` arguments are absolute paths below a
- * mount point (bytes as they are); `version` is a short or full revision id from `log`.
+ * mount point (bytes as they are); `version` is a short or full revision id from `log`, or a time as in `.peerdrive/at`.
  */
 export interface NodeServices {
   info(): Promise<NodeInfo>
   log(path: Uint8Array, limit: number): Promise<VersionInfo[]>
   /** Hands the bytes to `sink` piece by piece (≤ 1 MiB each) and waits for it. */
   cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void>
-  restore(path: Uint8Array, version: string): Promise<VersionInfo>
+  restore(path: Uint8Array, version: string): Promise<RestoredInfo>
   conflicts(): Promise<ConflictInfo[]>
   /** Ends a conflict, keeping the current content or that of `version`; with `both` the others become files beside it. */
   resolve(path: Uint8Array, version?: string, both?: boolean): Promise<VersionInfo>

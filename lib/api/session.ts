@@ -78,7 +78,7 @@ export class Session {
       return { ok: {} }
     }
     if (request.restore)
-      return { version: await services.restore(bytesOf(request.restore.path), request.restore.version ?? '') }
+      return { restored: await services.restore(bytesOf(request.restore.path), request.restore.version ?? '') }
     if (request.conflicts) return { conflicts: { conflicts: await services.conflicts() } }
     if (request.resolve) {
       const { path, version, both } = request.resolve

@@ -2,6 +2,7 @@
 
 import { ApiClient } from '../api/client.js'
 import { nodePaths } from '../node/paths.js'
+import { parseTime } from '../volume/history/times.js'
 import { absoluteBytes, rawBytes } from './raw-arguments.js'
 
 /** Runs `work` with a connection to this user's node and closes it after. */
@@ -42,8 +43,10 @@ export function absolute(file: string): Uint8Array {
 export function fileAndVersion(argument: string): { file: Uint8Array; version: string } {
   const at = argument.lastIndexOf('@')
   const version = at < 0 ? '' : argument.slice(at + 1)
-  if (!/^[0-9a-f]{4,66}$/.test(version))
-    throw new Error(`Say which version: FILE@VERSION, as \`peerdrive log FILE\` lists them (got '${argument}').`)
+  if (!(/^[0-9a-f]{4,66}$/.test(version) || parseTime(version)))
+    throw new Error(
+      `Say which version: FILE@VERSION, as \`peerdrive log FILE\` lists them, or a time (got '${argument}').`,
+    )
   const bytes = rawBytes(argument)
   return { file: absoluteBytes(bytes.subarray(0, bytes.lastIndexOf(0x40))), version }
 }

@@ -1,7 +1,7 @@
 // What is done with one document of a volume: its versions shown, read, restored, its conflicts listed and ended. Documents are
 // named by absolute paths below a mount point. Owns nothing; errors are sentences for people.
 
-import { type ConflictInfo, ServiceError, type VersionInfo } from '../api/services.js'
+import { type ConflictInfo, type RestoredInfo, ServiceError, type VersionInfo } from '../api/services.js'
 import { hex } from '../model/bytes.js'
 import { conflictSides } from '../model/conflict.js'
 import { PART_CONTENT, type RId, TYPE_FOLDER } from '../model/types.js'
@@ -9,6 +9,7 @@ import type { Peers } from '../peers/index.js'
 import { resolveConflict } from '../sync/resolve.js'
 import type { Head, Volume } from '../volume/contract.js'
 import { deviceName } from './devices.js'
+import { FolderRestore } from './restore-folder.js'
 import { findVersion, history, versionInfos, wasAt } from './versions.js'
 import { shownPath, type VolumeList } from './volume-list.js'
 
@@ -33,8 +34,8 @@ export class Documents {
   }
 
   async cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-    const { volume, head } = await this.#document(path)
-    const { revision } = findVersion(volume, head.head, version)
+    const { volume, head, names } = await this.#document(path)
+    const { revision } = findVersion(volume, names, head.head, version)
     const content = revision.parts.get(PART_CONTENT)
     if (revision.type === TYPE_FOLDER) {
       for (const entry of volume.entries(revision)) await sink(Buffer.concat([entry.name, Buffer.from('\n')]))
@@ -43,17 +44,21 @@ export class Documents {
     for (let at = 0; content && at < content.size; at += PIECE) await sink(await volume.read(content, at, PIECE))
   }
 
-  async restore(path: Uint8Array, version: string): Promise<VersionInfo> {
+  async restore(path: Uint8Array, version: string): Promise<RestoredInfo> {
     const { volume, head, ino, names } = await this.#document(path)
-    const { rid, revision } = findVersion(volume, head.head, version)
-    if (revision.type === TYPE_FOLDER)
-      throw new ServiceError('IS_A_FOLDER', 'Folders cannot be restored as a whole yet; restore the files in it.')
-    if (ino > 0) {
-      await volume.restore(ino, rid)
-      return this.#current(volume, head.document)
+    const { rid, revision, at } = findVersion(volume, names, head.head, version)
+    const told = async (ofFolder?: FolderRestore['restored']) => {
+      const { document } = await volume.walk(names)
+      return { version: await this.#current(volume, document), ...(ofFolder ?? ONE_FILE) }
     }
-    await volume.revive(names, head.document, rid)
-    return this.#current(volume, (await volume.walk(names)).document)
+    if (revision.type === TYPE_FOLDER) {
+      const restore = new FolderRestore(volume, at)
+      await restore.folder(names, head.document, rid, revision)
+      return told(restore.restored)
+    }
+    if (ino > 0) await volume.restore(ino, rid)
+    else await volume.revive(names, head.document, rid)
+    return told()
   }
 
   async conflicts(): Promise<ConflictInfo[]> {
@@ -77,8 +82,8 @@ export class Documents {
   }
 
   async resolve(path: Uint8Array, version?: string, both = false): Promise<VersionInfo> {
-    const { volume, head } = await this.#document(path)
-    const keep = version ? findVersion(volume, head.head, version).rid : undefined
+    const { volume, head, names } = await this.#document(path)
+    const keep = version ? findVersion(volume, names, head.head, version).rid : undefined
     for (let attempt = 0; ; attempt++) {
       const result = await resolveConflict(volume, { document: head.document, keep, both })
       if (result === 'resolved') return this.#current(volume, head.document)
@@ -113,6 +118,7 @@ export class Documents {
   }
 }
 
+const ONE_FILE = { files: 1, same: 0, later: 0, problems: [] }
 const noError = () => undefined
 
 /** The error if it tells of a full disk; throws any other. */

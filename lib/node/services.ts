@@ -9,6 +9,7 @@ import {
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
+  type RestoredInfo,
   ServiceError,
   type SteerAction,
   type VersionInfo,
@@ -68,7 +69,7 @@ export class Services implements NodeServices {
     return this.#documents.cat(path, version, sink)
   }
 
-  restore(path: Uint8Array, version: string): Promise<VersionInfo> {
+  restore(path: Uint8Array, version: string): Promise<RestoredInfo> {
     return this.#documents.restore(path, version)
   }
 

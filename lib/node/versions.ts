@@ -4,12 +4,27 @@
 import { ServiceError, type VersionInfo } from '../api/services.js'
 import { equal, hex } from '../model/bytes.js'
 import { clockTime } from '../model/clock.js'
+import { decodeRevision } from '../model/codec.js'
+import { lookupFolder } from '../model/folder.js'
 import { logOf } from '../model/history.js'
 import { isRemoved } from '../model/merge.js'
-import { FLAG_CONFLICT, PART_CONTENT, PART_ENTRIES, type Revision, type RId } from '../model/types.js'
+import {
+  type Clock,
+  type DId,
+  FLAG_CONFLICT,
+  PART_CONTENT,
+  PART_ENTRIES,
+  type Revision,
+  type RId,
+} from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 import { PathError } from '../volume/errors.js'
+import { ifHere } from '../volume/history/folder-names.js'
 import { lastAt } from '../volume/history/gone.js'
+import type { HistoryStore } from '../volume/history/ports.js'
+import { headAt, revisionAt } from '../volume/history/timeline.js'
+import { parseTime } from '../volume/history/times.js'
+import { historyOf } from './restore-folder.js'
 
 /** Hex digits of a version's short form, unless more are needed to tell two apart. */
 const SHORT = 8
@@ -54,16 +69,50 @@ export function versionInfos(
 /** How far back a version is looked for by its short form. */
 const SEARCH = 100_000
 
-/** The one revision in the history of `head` that `version` (hex digits, four at least) names. Throws ServiceError. */
-export function findVersion(volume: Volume, head: RId, version: string): { rid: RId; revision: Revision } {
+export interface FoundVersion {
+  rid: RId
+  revision: Revision
+  /** The time that was asked for, or that of the revision. */
+  at: Clock
+}
+
+/**
+ * The one revision in the history of `head` that `version` names by hex digits, four at least; or, by a time as in `.peerdrive/at`, what was
+ * at the path `names` then. Throws ServiceError.
+ */
+export function findVersion(volume: Volume, names: Uint8Array[], head: RId, version: string): FoundVersion {
+  const at = parseTime(version)
+  if (at) return versionAt(volume, names, head, at, version)
   const wanted = version.toLowerCase()
   const found = history(volume, head, SEARCH).filter(
     ({ rid }) => hex(rid).slice(2).startsWith(wanted) || hex(rid) === wanted,
   )
-  if (found.length === 1) return found[0]
+  if (found.length === 1) return { ...found[0], at: found[0].revision.clock }
   if (found.length === 0)
     throw new ServiceError('NO_SUCH_VERSION', `There is no version ${version}; \`peerdrive log\` lists the versions.`)
   throw new ServiceError('AMBIGUOUS_VERSION', `${found.length} versions begin with ${version}: give more digits.`)
+}
+
+/** What was at this path at the time; else what this document was then, wherever it was. */
+function versionAt(volume: Volume, names: Uint8Array[], head: RId, at: Clock, said: string): FoundVersion {
+  const store = historyOf(volume)
+  const rid = atPath(store, volume.root, names, at) ?? headAt({ ...store, head: () => head }, head, at)
+  const revision = rid && volume.revision(rid)
+  if (revision) return { rid, revision, at }
+  throw new ServiceError('NO_SUCH_VERSION', `It was not there at ${said}; \`peerdrive log\` lists the versions.`)
+}
+
+/** As `.peerdrive/at` shows it. */
+function atPath(store: HistoryStore, root: DId, names: Uint8Array[], at: Clock): RId | undefined {
+  let rid = headAt(store, root, at)
+  for (const name of names) {
+    const bytes = rid && store.encoded(rid)
+    const part = bytes && decodeRevision(bytes).parts.get(PART_ENTRIES)
+    const document = part && ifHere(() => lookupFolder(part, name, store.source))?.document
+    if (!document) return undefined
+    rid = revisionAt(store, document, at)
+  }
+  return rid
 }
 
 /**
@@ -76,11 +125,7 @@ export async function wasAt(
   error: unknown,
 ): Promise<{ ino: 0; document: Uint8Array }> {
   if (!(error instanceof PathError) || !['ENOENT', 'ENOTDIR'].includes(error.code)) throw error
-  const store = {
-    head: (document: Uint8Array) => volume.head(document)?.head,
-    encoded: (rid: Uint8Array) => volume.encoded(rid),
-    source: volume.source,
-  }
+  const store = historyOf(volume)
   // From the deepest folder that is there up to the root: one on the way may be a new folder of an old name.
   for (let depth = names.length - 1; depth >= 0; depth--) {
     const folder = await volume.walk(names.slice(0, depth)).catch(() => undefined)

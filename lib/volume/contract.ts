@@ -125,7 +125,8 @@ export interface Volume {
   restore(ino: number, rid: RId): Promise<void>
   /**
    * Makes a file at a path where there is none, with the content of a version of `document`, and going on with that document if it
-   * is nowhere in the live tree. Missing folders on the way are made. Rejects with PathError (EEXIST, ENOTDIR …).
+   * is nowhere in the live tree; or an empty folder, which is a new one, with its attributes. Missing folders on the way are made.
+   * Rejects with PathError (EEXIST, ENOTDIR …).
    */
   revive(names: Uint8Array[], document: DId, rid: RId): Promise<void>
   status(): VolumeStatus

@@ -209,10 +209,10 @@ export class OpenedVolume implements Volume {
     throw new DocumentBusyError(ino)
   }
 
-  /** Rejects with UnknownRevisionError if there is none or it is a folder's, PathError. */
+  /** Rejects with UnknownRevisionError if there is none, PathError. */
   async revive(names: Uint8Array[], document: DId, rid: RId): Promise<void> {
     const revision = this.revision(rid)
-    if (!revision || revision.type === TYPE_FOLDER || names.length === 0) throw new UnknownRevisionError(hex(rid))
+    if (!revision || names.length === 0) throw new UnknownRevisionError(hex(rid))
     const live = liveRevision(this.#resources.reads, rid, revision)
     const invalidations = await this.#resources.engine.revive({ names, document, live })
     await this.#resources.mountPoint?.invalidate(invalidations)

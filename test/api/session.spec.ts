@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ApiClient } from '../../lib/api/client.js'
 import { Session } from '../../lib/api/session.js'
-import { FakeServices, VERSION } from '../support/fake-services.js'
+import { FakeServices, RESTORED, VERSION } from '../support/fake-services.js'
 
 describe('A session of the client API', () => {
   let directory: string
@@ -38,7 +38,7 @@ describe('A session of the client API', () => {
     const node = await ApiClient.connect(socket)
     const file = Buffer.from('/m/a.txt')
     assert.deepEqual(await node.log(file, 5), [VERSION])
-    assert.deepEqual(await node.restore(file, '1212'), VERSION)
+    assert.deepEqual(await node.restore(file, '1212'), RESTORED)
     assert.deepEqual(await node.resolve(file), VERSION)
     assert.deepEqual(await node.resolve(file, '1212'), VERSION)
     assert.deepEqual(await node.resolve(file, '1212', true), VERSION)

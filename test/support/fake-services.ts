@@ -5,6 +5,7 @@ import {
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
+  type RestoredInfo,
   ServiceError,
   type VersionInfo,
 } from '../../lib/api/services.js'
@@ -23,6 +24,8 @@ export const VERSION: VersionInfo = {
   merge: false,
   conflict: false,
 }
+
+export const RESTORED: RestoredInfo = { version: VERSION, files: 3, same: 2, later: 1, problems: ['a is a folder now'] }
 
 export class FakeServices implements NodeServices {
   readonly asked: unknown[][] = []
@@ -85,9 +88,9 @@ export class FakeServices implements NodeServices {
     await sink(this.contents)
   }
 
-  async restore(path: Uint8Array, version: string): Promise<VersionInfo> {
+  async restore(path: Uint8Array, version: string): Promise<RestoredInfo> {
     this.asked.push(['restore', Buffer.from(path).toString(), version])
-    return VERSION
+    return RESTORED
   }
 
   async conflicts() {

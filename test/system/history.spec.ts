@@ -142,6 +142,61 @@ describe('History in the mount', function () {
     await assert.rejects(log(at('letter.txt/below a file')), { code: 'ENOTDIR' })
   })
 
+  it('a folder comes back as a whole, as it was at a version or at a time', async () => {
+    const cli = (...args: string[]) => {
+      const env = { ...process.env, PEERDRIVE_HOME: path.join(directory, 'node'), LC_ALL: 'C' }
+      return spawnSync(process.execPath, [path.resolve('dist/lib/cli/main.js'), ...args], { encoding: 'utf8', env })
+    }
+    const tree = at('whole')
+    writeZoo(tree)
+    fs.mkdirSync(path.join(tree, 'deep/er'), { recursive: true })
+    fs.mkdirSync(path.join(tree, 'deep/empty'), { mode: 0o700 })
+    fs.writeFileSync(path.join(tree, 'deep/er/note'), 'one')
+    const time = await settled(node)
+    const before = withoutTimes(manifest(tree))
+    fs.writeFileSync(path.join(tree, 'deep/er/note'), 'two')
+    fs.renameSync(path.join(tree, 'small'), path.join(tree, 'moved'))
+    fs.rmSync(path.join(tree, 'folder'), { recursive: true })
+    fs.rmSync(path.join(tree, 'deep/empty'), { recursive: true })
+    fs.writeFileSync(path.join(tree, 'deep/later'), 'later')
+    await settled(node)
+    const restored = cli('restore', `${tree}@${time}`)
+    assert.equal(restored.stderr, '')
+    assert.match(
+      restored.stdout,
+      /^Restored 3 files; \d+ were as they had been\. 2 entries that came later were left\.\n$/,
+    )
+    const after = withoutTimes(manifest(tree))
+    for (const name of ['moved', 'deep/later']) assert.ok(after.delete(name), name)
+    assert.deepEqual(differences(before, after), [])
+    assert.match(cli('restore', `${tree}@${time}`).stdout, /^Restored 0 files/)
+    assert.deepEqual(
+      (await node.with((api) => api.log(Buffer.from(path.join(tree, 'deep/er/note')), 10))).map(({ size }) => size),
+      [3, 3, 3],
+    )
+    // Deleted as a whole, with a folder where a file was and the other way round: what can be is restored, the rest is told.
+    fs.rmSync(tree, { recursive: true })
+    fs.mkdirSync(path.join(tree, 'page'), { recursive: true })
+    fs.writeFileSync(path.join(tree, 'deep'), 'in the way')
+    const partly = cli('restore', `${tree}@${time}`)
+    assert.equal(partly.status, 1)
+    assert.match(partly.stderr, /whole\/deep is a file now/)
+    assert.match(partly.stderr, /whole\/page is a folder now/)
+    fs.rmSync(tree, { recursive: true })
+    await settled(node)
+    const { stdout } = cli('restore', `${tree}@${time}`)
+    assert.match(stdout, /^Restored \d\d files; 0 were/)
+    assert.deepEqual(differences(before, withoutTimes(manifest(tree))), [])
+    const folder = path.join(tree, 'deep/er')
+    fs.rmSync(path.join(folder, 'note'))
+    await settled(node)
+    const full = (await node.with((api) => api.log(Buffer.from(folder), 10))).find(({ size }) => size > 0)
+    assert.match(cli('restore', `${folder}@${full?.version}`).stdout, /^Restored 1 file;/)
+    assert.equal(fs.readFileSync(path.join(folder, 'note'), 'utf8'), 'one')
+    assert.equal(cli('cat', `${path.join(tree, 'deep/er/note')}@${time}`).stdout, 'one')
+    assert.match(cli('cat', `${path.join(tree, 'small')}@2001-01-01`).stderr, /was not there at 2001-01-01/)
+  })
+
   it('is in no listing: nothing walks into it by accident', async () => {
     await settled(node)
     assert.deepEqual(
@@ -291,6 +346,10 @@ async function settled(node: NodeProcess): Promise<string> {
 }
 
 const pathsOf = (node: ActorNode): string[] => [node.path, ...node.children.flatMap(pathsOf)]
+
+/** Lines of a manifest without times of modification. */
+const withoutTimes = (tree: Map<string, string>) =>
+  new Map([...tree].map(([name, line]) => [name, line.replace(/^(\S+ \S+) \d+/, '$1')]))
 
 const withoutWriting = (mode: string) =>
   mode.startsWith('12') ? mode : (Number.parseInt(mode, 8) & ~0o222).toString(8)

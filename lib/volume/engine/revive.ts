@@ -3,7 +3,7 @@
 
 import { EEXIST, ENOTDIR } from '../../fuse/errno.js'
 import type { Invalidation } from '../../fuse/file-system.js'
-import type { DId } from '../../model/types.js'
+import type { Attributes, DId } from '../../model/types.js'
 import type { LiveContent } from '../../store/records.js'
 import type { LiveRevision } from '../contract.js'
 import { ErrnoError } from './errno.js'
@@ -11,7 +11,7 @@ import { keyOf } from './folders.js'
 import type { Identity } from './identity.js'
 import type { Inode } from './inode.js'
 import type { LiveState } from './live-state.js'
-import { S_IFDIR } from './modes.js'
+import { S_IFDIR, S_IFMT } from './modes.js'
 import type { Namespace } from './namespace.js'
 import type { Transaction } from './transaction.js'
 import type { WallClock } from './wall-clock.js'
@@ -44,7 +44,9 @@ export class Reviver {
     let folder = this.#c.state.inode(1)!
     try {
       for (const name of names.slice(0, -1)) folder = this.#folder(folder, Buffer.from(name), invalidations)
-      this.#file(folder, Buffer.from(names[names.length - 1]), document, live, invalidations)
+      const name = Buffer.from(names[names.length - 1])
+      if ((live.attributes.mode & S_IFMT) === S_IFDIR) this.#empty(folder, name, live.attributes, invalidations)
+      else this.#file(folder, name, document, live, invalidations)
     } catch (error) {
       this.#c.transaction.rollback()
       throw error
@@ -62,12 +64,33 @@ export class Reviver {
     return this.#made(parent, name, S_IFDIR | (parent.mode & 0o777), parent, undefined, invalidations)
   }
 
+  /** A new folder with the attributes that one had. */
+  #empty(parent: Inode, name: Buffer, attributes: Attributes, invalidations: Invalidation[]): void {
+    this.#refuseTaken(parent, name)
+    const inode = this.#made(parent, name, attributes.mode, attributes, undefined, invalidations)
+    this.#attribute(inode, attributes)
+  }
+
+  #refuseTaken(parent: Inode, name: Buffer): void {
+    if (typeof this.#c.namespace.lookup(parent.ino, name) === 'number') return
+    throw new ErrnoError(EEXIST, 'EEXIST', `There is something at this path again: ${name}`)
+  }
+
+  /** What `#made` does not set. */
+  #attribute(inode: Inode, { mode, gid, xattrs }: Attributes): void {
+    // A set-group-id folder gives its own group, and its bit to folders.
+    if (xattrs.length === 0 && inode.gid === gid && inode.mode === mode) return
+    this.#c.transaction.touch(inode)
+    inode.xattrs = xattrs
+    inode.gid = gid
+    inode.mode = mode
+    this.#c.transaction.commit()
+  }
+
   #file(parent: Inode, name: Buffer, document: DId, live: LiveRevision, invalidations: Invalidation[]): void {
-    const { identity, clock, transaction, namespace } = this.#c
-    const { mode, gid, rdev, xattrs } = live.attributes
-    if (typeof namespace.lookup(parent.ino, name) !== 'number') {
-      throw new ErrnoError(EEXIST, 'EEXIST', `There is something at this path again: ${name}`)
-    }
+    const { identity, clock } = this.#c
+    const { mode, rdev } = live.attributes
+    this.#refuseTaken(parent, name)
     clock.read()
     // As if it had been removed just now. If the document lives elsewhere (it was moved), that inode keeps it, and this becomes a
     // new one.
@@ -75,13 +98,7 @@ export class Reviver {
     const ino = identity.carrier(document)?.nlink ? 0 : identity.placeOf(document)
     identity.left(parent.ino, keyOf(name), { mode, document, ino, createdSec: sec, createdNsec: nsec }, clock.span)
     const inode = this.#made(parent, name, mode, live.attributes, contentOf(live), invalidations, rdev)
-    // A set-group-id folder gives its own.
-    if (xattrs.length > 0 || inode.gid !== gid) {
-      transaction.touch(inode)
-      inode.xattrs = xattrs
-      inode.gid = gid
-      transaction.commit()
-    }
+    this.#attribute(inode, live.attributes)
   }
 
   #made(
