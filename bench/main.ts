@@ -1,17 +1,18 @@
-// `npm run bench [-- mount|sync|scale] [--rounds N] [--mebibytes N] [--files N]`: side by side in one run, medians and ratios; the figures
-// also go to bench-results.json. Needs root (bindfs, cold caches) and the package bindfs. For `sync` see sync/compare.ts.
+// `npm run bench [-- mount|trees|sync|scale] [--rounds N] [--mebibytes N] [--files N]`: side by side in one run, medians and ratios; the figures
+// also go to bench-results.json. Needs root (bindfs, cold caches) and the packages bindfs, gocryptfs, rclone; what is missing is left out. For `sync` see sync/compare.ts.
 
-import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { cpus, release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchMount } from './mount.js'
 import { NodeProcess } from './node-process.js'
+import { Places } from './places.js'
 import { processorTime } from './processes.js'
 import { benchScale } from './scale.js'
 import { benchSync } from './sync/compare.js'
 import { once, type Row } from './timing.js'
+import { benchTrees } from './trees.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,7 +21,7 @@ const { values, positionals } = parseArgs({
     mebibytes: { type: 'string', default: '512' },
     files: { type: 'string', default: '1000000' },
     only: { type: 'string', default: '' },
-    against: { type: 'string', default: 'syncthing,rsync' },
+    against: { type: 'string', default: 'bindfs,gocryptfs,rclone,syncthing,rsync' },
     profiles: { type: 'string' },
     directory: { type: 'string' },
   },
@@ -32,31 +33,16 @@ const wanted = (suite: string) => (positionals.length === 0 ? suite !== 'scale' 
 const scratch = fs.mkdtempSync(path.join(values.directory ?? tmpdir(), 'peerdrive-bench-'))
 const rows: Row[] = []
 
-function need(command: string, install: string): void {
-  if (spawnSync('which', [command]).status === 0) return
-  throw new Error(`This benchmark compares with ${command}, which is missing: apt-get install ${install}`)
-}
-
 async function mount(): Promise<void> {
-  need('bindfs', 'bindfs')
-  const disk = path.join(scratch, 'disk')
-  const below = path.join(scratch, 'below')
-  const bindfs = path.join(scratch, 'bindfs')
-  for (const directory of [disk, below, bindfs]) fs.mkdirSync(directory)
-  const node = new NodeProcess({ home: path.join(scratch, 'node') })
-  await node.start()
-  spawnSync('bindfs', [below, bindfs])
+  const places = await Places.open(scratch, names(values.against))
   try {
-    const places = [
-      { name: 'peerdrive', directory: node.mountPoint },
-      { name: 'bindfs', directory: bindfs },
-      { name: 'disk', directory: disk },
-    ]
-    rows.push(...(await benchMount(places, rounds, mebibytes)))
-    rows.push(await idle(node))
+    if (wanted('mount')) {
+      rows.push(...(await benchMount(places.list, rounds, mebibytes)))
+      rows.push(await idle(places.node))
+    }
+    if (wanted('trees')) rows.push(...(await benchTrees(scratch, places.list, Math.min(rounds, 3), 10_000, 50_000)))
   } finally {
-    spawnSync('umount', [bindfs])
-    await node.stop()
+    await places.close()
   }
 }
 
@@ -89,7 +75,7 @@ async function scale(): Promise<void> {
 
 try {
   console.log(`${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; scratch ${scratch}`)
-  if (wanted('mount')) await mount()
+  if (wanted('mount') || wanted('trees')) await mount()
   if (wanted('sync')) await sync()
   if (wanted('scale')) await scale()
   fs.writeFileSync('bench-results.json', `${JSON.stringify({ at: new Date().toISOString(), rows }, null, 2)}\n`)

@@ -4,17 +4,13 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { closeSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
+import type { Place } from './places.js'
 import { type Contender, measure, type Row } from './timing.js'
 
 const FILES = 1000
 const BLOCK = Buffer.alloc(4096, 'peerdrive')
 const MIB = Buffer.alloc(1 << 20)
 for (let i = 0; i < MIB.length; i += 4) MIB.writeUInt32LE((i * 2654435761) >>> 0, i)
-
-export interface Place {
-  name: string
-  directory: string
-}
 
 /** Operation on file `i` of a directory prepared by `before`. */
 interface Task {
@@ -93,10 +89,34 @@ export async function benchMount(places: Place[], rounds: number, mebibytes: num
     return timed(() => readLarge(path.join(d, 'large')))
   })
   await sequential(`read ${mebibytes} MiB, warm`, (d) => timed(() => readLarge(path.join(d, 'large'))))
+  const random = (what: string, cold: boolean, flags: string, each: (fd: number, at: number) => void) =>
+    measure(
+      what,
+      'µs',
+      places.map(({ name, directory }) => ({
+        name,
+        async run() {
+          if (cold) await settleAndDropCaches()
+          const fd = openSync(path.join(directory, 'large'), flags)
+          const micros = (timed(() => pages(mebibytes, (at) => each(fd, at))) * 1000) / FILES
+          closeSync(fd)
+          return micros
+        },
+      })),
+      rounds,
+    ).then((row) => rows.push(row))
+  const page = Buffer.allocUnsafe(4096)
+  await random('read 4 KiB anywhere, cold', true, 'r', (fd, at) => void readSync(fd, page, 0, 4096, at))
+  await random('write 4 KiB anywhere', false, 'r+', (fd, at) => void writeSync(fd, BLOCK, 0, 4096, at))
   return rows
 }
 
-function timed(work: () => void): number {
+/** Visits FILES pages of a file, in no order, the same every time. */
+function pages(mebibytes: number, each: (at: number) => void): void {
+  for (let i = 0; i < FILES; i++) each(((i * 2654435761) % (mebibytes * 256)) * 4096)
+}
+
+export function timed(work: () => void): number {
   const start = performance.now()
   work()
   return performance.now() - start
@@ -120,7 +140,7 @@ function readLarge(name: string): void {
 }
 
 /** Lets background work end (a second without it is enough for every contender), then empties the kernel's caches. */
-async function settleAndDropCaches(): Promise<void> {
+export async function settleAndDropCaches(): Promise<void> {
   spawnSync('sync')
   await new Promise((resolve) => setTimeout(resolve, 1000))
   try {

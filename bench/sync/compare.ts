@@ -52,7 +52,7 @@ export async function benchSync(init: SyncBenchInit): Promise<Row[]> {
   const pairs: Pair[] = [peerdrive]
   const rows: Row[] = []
   try {
-    for (const name of init.against) {
+    for (const name of init.against.filter((name) => name in STARTED)) {
       if (spawnSync('which', [name]).status === 0) pairs.push(await STARTED[name](init))
       else console.log(`Not compared with ${name}: it is not installed (apt-get install ${name}).`)
     }
