@@ -6,6 +6,8 @@ import type { ActorNode } from '../actors/index.js'
 import { readFrames, writeFrame } from './frames.js'
 import { type AnyResponse, Request, type RequestBody, Response } from './messages.js'
 import {
+  type CheckCountsInfo,
+  type CheckInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,
@@ -104,6 +106,13 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
 
   async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
     await this.#call({ steer: { volume, peer, action } })
+  }
+
+  async check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]> {
+    const { checked } = await this.#call({ check: { volume } }, ({ checking }) => {
+      if (checking) progress(checking as CheckCountsInfo)
+    })
+    return (checked?.volumes ?? []) as CheckInfo[]
   }
 
   async actors(): Promise<ActorNode> {

@@ -135,6 +135,21 @@ export interface ConflictInfo {
   versions: VersionInfo[]
 }
 
+/** What of a volume was checked so far. */
+export interface CheckCountsInfo {
+  volume: string
+  chunks: number
+  bytes: number
+  documents: number
+  inodes: number
+}
+
+export interface CheckInfo {
+  counts: CheckCountsInfo
+  /** What is wrong, a sentence each; none: all is well. */
+  findings: string[]
+}
+
 export interface InvitationInfo {
   token: string
   expiresAt: number
@@ -163,6 +178,8 @@ export interface NodeServices {
   join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
   /** Pauses or goes on with the sync of a volume with a peer, or lets go on what was stopped; empty names mean all. */
   steer(volume: string, peer: string, action: SteerAction): Promise<void>
+  /** Reads whole volumes of this name (empty: all) in the background; `progress` hears of it a few times in a second. */
+  check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]>
   actors(): ActorNode
   kill(actorPath: string): Promise<void>
   /** Returns the function that ends the subscription. */

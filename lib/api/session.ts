@@ -105,6 +105,10 @@ export class Session {
       await services.steer(volume ?? '', peer ?? '', steerAction(action))
       return { ok: {} }
     }
+    if (request.check) {
+      const volumes = await services.check(request.check.volume ?? '', (checking) => void send({ checking }, false))
+      return { checked: { volumes } }
+    }
     if (request.actors) return { actors: JSON.stringify(services.actors()) }
     if (request.kill) {
       await services.kill(request.kill.actor ?? '')

@@ -3,6 +3,7 @@
 
 import { Command } from 'commander'
 import * as cat from './commands/cat.js'
+import * as check from './commands/check.js'
 import * as conflicts from './commands/conflicts.js'
 import * as console_ from './commands/console.js'
 import * as log from './commands/log.js'
@@ -17,7 +18,7 @@ const program = new Command('peerdrive')
   .description('A versioned, peer-to-peer file system: mounted, synchronized, without a server.')
   .showHelpAfterError('(`peerdrive --help` lists the commands)')
 
-for (const command of [start, status, log, cat, restore, pair, conflicts, sync, console_, stop])
+for (const command of [start, status, log, cat, restore, pair, conflicts, sync, check, console_, stop])
   command.register(program)
 
 // Without a command a node is started: a command that does not exist must not be taken for an argument of that.

@@ -133,6 +133,7 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
   const urlFile = path.join(paths.runtime, 'console-url')
   const { promise: ended, resolve: end } = Promise.withResolvers<Error | undefined>()
   const stopOnce = once(async () => {
+    await services.end()
     await volumes.unmount()
     await system.stop()
     await volumes.close()

@@ -3,6 +3,8 @@
 
 import type { ActorNode, ActorSystem } from '../actors/index.js'
 import {
+  type CheckCountsInfo,
+  type CheckInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,
@@ -18,6 +20,7 @@ import {
 import type { Peers } from '../peers/index.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers } from '../sync/worker.js'
+import { Checks } from './checks.js'
 import { findPeer } from './devices.js'
 import { Documents } from './documents.js'
 import { Offers } from './offers.js'
@@ -38,11 +41,13 @@ export class Services implements NodeServices {
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   readonly #documents: Documents
   readonly #offers: Offers
+  readonly #checks: Checks
 
   constructor(components: ServicesComponents) {
     const { peers, sessions, volumes } = components
     this.#parts = components
     this.#documents = new Documents(volumes, peers)
+    this.#checks = new Checks(volumes)
     this.#offers = new Offers({ peers, sessions, subscribe: (listener) => this.subscribe(listener) })
     components.system.onChange(() => this.tell({ kind: 'actors' }))
   }
@@ -116,6 +121,15 @@ export class Services implements NodeServices {
         'Nothing was stopped that could be allowed; `peerdrive status` shows why sync waits.',
       )
     this.#parts.steer(volume, id, action)
+  }
+
+  check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]> {
+    return this.#checks.check(volume, progress)
+  }
+
+  /** What runs for somebody who asked is ended. Before the volumes are closed. */
+  end(): Promise<void> {
+    return this.#checks.end()
   }
 
   actors(): ActorNode {

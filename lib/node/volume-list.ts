@@ -24,6 +24,8 @@ export interface OpenVolume {
   mountPoint?: string
   mounted(): boolean
   handles(): Promise<HandleInfo[]>
+  /** A chunk turned out to be damaged. */
+  damaged(chunk: Uint8Array): void
 }
 
 export interface VolumeListComponents {
@@ -186,6 +188,7 @@ export class VolumeList {
         mountPoint: entry.mountPoint,
         mounted: () => resources.mountPoint?.mounted ?? false,
         handles: async () => resources.handles.all().map(handleInfo),
+        damaged: (chunk) => resources.damaged.add(new Uint8Array(chunk)),
       },
     })
   }

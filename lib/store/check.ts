@@ -41,10 +41,21 @@ export interface CheckOptions {
   chunks?: boolean
   /** Folders that are sealed have to say what the live tree says. Default true. */
   folders?: boolean
+  /** Told how far it is after each step (a chunk, a document, an inode). */
+  step?: (counts: CheckCounts) => void
+}
+
+/** What was looked at so far. */
+export interface CheckCounts {
+  chunks: number
+  bytes: number
+  documents: number
+  inodes: number
 }
 
 class Checker {
   readonly findings: Finding[] = []
+  readonly #counts: CheckCounts = { chunks: 0, bytes: 0, documents: 0, inodes: 0 }
   readonly #packs: PackReader
   readonly #seen = new Set<string>()
 
@@ -76,13 +87,19 @@ class Checker {
     if (this.findings.length >= (this.options.limit ?? 1000)) throw ENOUGH
   }
 
+  #step(): void {
+    this.options.step?.(this.#counts)
+  }
+
   #chunks(): void {
     for (const id of this.reader.tables.chunks.getKeys()) {
+      this.#counts.chunks++
       try {
-        this.#packs.chunk(id)
+        this.#counts.bytes += this.#packs.chunk(id).length
       } catch (error) {
         this.#add('chunk-damaged', hex(id), (error as Error).message)
       }
+      this.#step()
     }
   }
 
@@ -91,6 +108,8 @@ class Checker {
       if (!equal(ridOf(value), key)) this.#add('revision-damaged', hex(key), 'Its bytes have another hash.')
     }
     for (const { document, row } of this.reader.allDocuments()) {
+      this.#counts.documents++
+      this.#step()
       const revision = this.#revision(row.head)
       if (!revision) continue
       for (const content of revision.parts.values()) this.#content(content)
@@ -164,6 +183,8 @@ class Checker {
   #tree(): void {
     const unsealed = new Set(this.reader.unsealed())
     for (const row of this.reader.inodes()) {
+      this.#counts.inodes++
+      this.#step()
       if (row.ino > this.reader.meta('maxIno')) this.#add('inode-wrong', String(row.ino), 'Above the highest known.')
       if (row.content.kind === 'committed') this.#content(row.content.content)
       else if (row.content.kind === 'spool') {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ApiClient } from '../../lib/api/client.js'
 import { Session } from '../../lib/api/session.js'
-import { FakeServices, RESTORED, VERSION } from '../support/fake-services.js'
+import { CHECKED, FakeServices, RESTORED, VERSION } from '../support/fake-services.js'
 
 describe('A session of the client API', () => {
   let directory: string
@@ -47,6 +47,9 @@ describe('A session of the client API', () => {
     await node.unpair('x')
     assert.equal((await node.join({ volume: 'home' })).label, 'home')
     await node.steer('home', 'x', 'pause')
+    const heard: unknown[] = []
+    assert.deepEqual(await node.check('home', (counts) => heard.push(counts)), [CHECKED])
+    assert.deepEqual(heard, [CHECKED.counts])
     await node.kill('root/volumes')
     assert.equal((await node.conflicts())[0].versions[0].version, '12121212')
     assert.deepEqual(await node.actors(), services.tree)
@@ -64,6 +67,7 @@ describe('A session of the client API', () => {
       ['unpair', 'x'],
       ['join', { volume: 'home', peer: undefined, label: undefined, mountPoint: undefined }],
       ['steer', 'home', 'x', 'pause'],
+      ['check', 'home'],
       ['kill', 'root/volumes'],
     ])
     node.close()

@@ -2,6 +2,8 @@
 
 import type { ActorNode } from '../../lib/actors/index.js'
 import {
+  type CheckCountsInfo,
+  type CheckInfo,
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
@@ -26,6 +28,11 @@ export const VERSION: VersionInfo = {
 }
 
 export const RESTORED: RestoredInfo = { version: VERSION, files: 3, same: 2, later: 1, problems: ['a is a folder now'] }
+
+export const CHECKED: CheckInfo = {
+  counts: { volume: 'home', chunks: 2, bytes: 70_000, documents: 3, inodes: 4 },
+  findings: ['A name leads to nothing: inode 5.'],
+}
 
 export class FakeServices implements NodeServices {
   readonly asked: unknown[][] = []
@@ -100,6 +107,12 @@ export class FakeServices implements NodeServices {
   async resolve(path: Uint8Array, version?: string, both?: boolean): Promise<VersionInfo> {
     this.asked.push(['resolve', Buffer.from(path).toString(), version, ...(both ? ['both'] : [])])
     return VERSION
+  }
+
+  async check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]> {
+    this.asked.push(['check', volume])
+    progress(CHECKED.counts)
+    return [CHECKED]
   }
 
   async invite(minutes: number) {
