@@ -70,6 +70,10 @@ export class ChannelClosedError extends PeersError {
 export class ChannelBrokenError extends PeersError {
   override readonly code = 'CHANNEL_BROKEN'
 }
+/** The lane beside a link ended, or could not be made; the link itself goes on. */
+export class LaneBrokenError extends PeersError {
+  override readonly code = 'LANE_BROKEN'
+}
 /** A frame is larger than the channel allows. */
 export class FrameTooLargeError extends PeersError {
   override readonly code = 'FRAME_TOO_LARGE'

@@ -1,6 +1,7 @@
 // A link: what two paired devices have between them while they are connected. One libp2p connection with three long-lived
 // channels: control (sync's requests and small pushes), bulk (chunks), beat (heartbeat). The device that dialled opens
-// them; each begins with a hello in both directions. Over when any of them is over.
+// them; each begins with a hello in both directions. Over when any of them is over. A lane (lane.ts) may come and go beside them.
+import { EventEmitter } from 'node:events'
 import type { Connection, Stream } from '@libp2p/interface'
 import { formatAddress, parseAddress } from './addresses.js'
 import { Channel } from './channel.js'
@@ -8,6 +9,7 @@ import type { DeviceId } from './device-id.js'
 import {
   asError,
   ChannelBrokenError,
+  ChannelClosedError,
   DuplicateLinkError,
   type PeersError,
   ProtocolError,
@@ -16,6 +18,7 @@ import {
 } from './errors.js'
 import type { Traffic } from './gate.js'
 import { Heartbeat, type HeartbeatInit } from './heartbeat.js'
+import type { Lane } from './lane.js'
 import {
   decodeGreeting,
   encodeGreeting,
@@ -49,7 +52,12 @@ export interface LinkParts {
   dialled: boolean
 }
 
-export class Link {
+export interface LinkEvents {
+  /** There is a lane from now on, until it is over. */
+  lane: [Lane]
+}
+
+export class Link extends EventEmitter<LinkEvents> {
   readonly peer: DeviceId
   readonly hello: Hello
   readonly channel: Channels
@@ -61,8 +69,12 @@ export class Link {
   readonly #parts: LinkParts
   readonly #heartbeat: Heartbeat
   #reason: Error | undefined
+  #lane: Lane | undefined
+  #earlier = { bytesIn: 0, bytesOut: 0 }
+  #over = false
 
   constructor(parts: LinkParts, init: HeartbeatInit = {}) {
+    super()
     this.#parts = parts
     this.peer = parts.connection.remotePeer.toString()
     this.hello = parts.hello
@@ -86,11 +98,11 @@ export class Link {
   }
 
   get bytesIn(): number {
-    return this.#sum((channel) => channel.bytesIn)
+    return this.#sum((channel) => channel.bytesIn) + this.#earlier.bytesIn + (this.#lane?.bytesIn ?? 0)
   }
 
   get bytesOut(): number {
-    return this.#sum((channel) => channel.bytesOut)
+    return this.#sum((channel) => channel.bytesOut) + this.#earlier.bytesOut + (this.#lane?.bytesOut ?? 0)
   }
 
   /** Round trip in ms, of the last heartbeat. */
@@ -106,6 +118,23 @@ export class Link {
   /** Asks for a sign of life now: a dead link is then dropped within the heartbeat's timeout. */
   probe(): void {
     this.#heartbeat.ping()
+  }
+
+  /** The quicker way for bulk, while there is one. */
+  get lane(): Lane | undefined {
+    return this.#lane?.over ? undefined : this.#lane
+  }
+
+  useLane(lane: Lane): void {
+    if (this.#over) return lane.abort(new ChannelClosedError('The link is over.'))
+    const before = this.#lane
+    if (before) {
+      before.abort(new ChannelClosedError('There is a newer lane.'))
+      this.#earlier.bytesIn += before.bytesIn
+      this.#earlier.bytesOut += before.bytesOut
+    }
+    this.#lane = lane
+    this.emit('lane', lane)
   }
 
   /** Says good-bye on all channels. Resolves when the link is over. */
@@ -126,6 +155,8 @@ export class Link {
   async #watch(): Promise<Error | undefined> {
     const first = await Promise.race(this.#channels().map((channel) => channel.closed))
     this.#heartbeat.stop()
+    this.#over = true
+    this.#lane?.abort(first ?? new ChannelClosedError('The link is over.'))
     if (first) this.abort(first)
     await Promise.all(this.#channels().map((channel) => channel.close()))
     this.#parts.connection.close().catch((error) => this.#parts.connection.abort(error))

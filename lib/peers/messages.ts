@@ -4,6 +4,7 @@ import { peerdrive } from '../../proto/gen/peers.js'
 import { cleanName } from './device-id.js'
 import { ProtocolError } from './errors.js'
 import { INVITATION_ID_BYTES } from './invitations.js'
+import { TICKET_ID_BYTES, TICKET_SECRET_BYTES } from './lane-records.js'
 
 /** Largest frame of greetings and pairing, bytes. */
 export const MESSAGE_MAX = 4096
@@ -107,6 +108,27 @@ export function encodeBeat(beat: Beat): Uint8Array {
 export function decodeBeat(bytes: Uint8Array): Beat {
   const { answer, number } = decoded('beat', () => wire.Beat.decode(bytes))
   return { answer: answer ?? false, number: number ?? 0 }
+}
+
+export interface LaneTicket {
+  port: number
+  id: Uint8Array
+  secret: Uint8Array
+}
+
+export function encodeLaneTicket(ticket: LaneTicket): Uint8Array {
+  return wire.LaneTicket.encode(ticket).finish()
+}
+
+/** @throws ProtocolError */
+export function decodeLaneTicket(bytes: Uint8Array): LaneTicket {
+  const { port, id, secret } = decoded('ticket', () => wire.LaneTicket.decode(bytes))
+  need(checkPort(port) > 0, 'a port')
+  return {
+    port: checkPort(port),
+    id: exactly(id, TICKET_ID_BYTES, 'an id'),
+    secret: exactly(secret, TICKET_SECRET_BYTES, 'a secret'),
+  }
 }
 
 export function encodePairMessage({ step, ...content }: PairMessage): Uint8Array {

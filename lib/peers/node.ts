@@ -29,6 +29,7 @@ export type StreamHandler = (stream: Stream, connection: Connection, from: Devic
 
 /** Generous: a busy device takes seconds for a handshake. */
 const DIAL_TIMEOUT = 20_000
+export const LISTEN_EVERYWHERE = ['0.0.0.0', '::']
 const ADDRESS_TIMEOUT = 4000
 
 export class Node {
@@ -49,7 +50,7 @@ export class Node {
   /** @throws ListenError if the port is taken or no address can be listened on */
   static async start(components: NodeComponents, init: NodeInit): Promise<Node> {
     const port = init.port || (await freePort())
-    const listen = (init.listen ?? ['0.0.0.0', '::']).map(
+    const listen = (init.listen ?? LISTEN_EVERYWHERE).map(
       (ip) => `/${ip.includes(':') ? 'ip6' : 'ip4'}/${ip}/tcp/${port}`,
     )
     try {

@@ -2,14 +2,16 @@
 // wanted, the parts that an actor can look after instead (discovery, connections). Decides nothing itself.
 import './promise-polyfill.js'
 import path from 'node:path'
+import { DEFAULT_MAX_FRAME } from './channel.js'
 import { Connections } from './connections.js'
 import { cleanName } from './device-id.js'
 import { type DeviceKey, defaultDeviceName, loadDeviceKey } from './device-key.js'
 import { Discovery, type DiscoveryInit } from './discovery.js'
 import { Gate, type GateInit } from './gate.js'
 import { Invitations } from './invitations.js'
+import { Lanes } from './lanes.js'
 import { Links } from './links.js'
-import { Node, type NodeInit } from './node.js'
+import { LISTEN_EVERYWHERE, Node, type NodeInit } from './node.js'
 import { Pairing } from './pairing.js'
 import type { PeerConnectionInit } from './peer-connection.js'
 import { Switchboard, type SwitchboardInit } from './switchboard.js'
@@ -24,6 +26,8 @@ export interface PeersInit extends NodeInit {
   gate?: GateInit
   link?: Omit<SwitchboardInit, 'name'>
   connection?: Omit<PeerConnectionInit, 'id'>
+  /** False: links do without lanes. */
+  lanes?: boolean
 }
 
 export class Peers {
@@ -41,6 +45,7 @@ export class Peers {
     readonly pairing: Pairing,
     readonly discovery: Discovery,
     readonly switchboard: Switchboard,
+    readonly lanes: Lanes | undefined,
     init: PeersInit,
   ) {
     this.connections = new Connections({ switchboard, trust, discovery, links: this.links }, init.connection)
@@ -57,10 +62,15 @@ export class Peers {
     const node = await Node.start({ key, trust, gate }, init)
     const pairing = new Pairing({ node, gate, trust, invitations }, { name })
     const discovery = new Discovery({ node, trust }, init.discovery)
-    const switchboard = new Switchboard({ node, gate, trust }, { ...init.link, name })
+    const { listen = LISTEN_EVERYWHERE, link = {} } = init
+    const lanes =
+      init.lanes === false ? undefined : new Lanes({ node }, { listen, maxFrame: link.maxFrame ?? DEFAULT_MAX_FRAME })
+    const switchboard = new Switchboard({ node, gate, trust, lanes }, { ...link, name })
     await pairing.start()
+    await lanes?.start()
     await switchboard.start()
-    return new Peers(init.directory, name, key, trust, invitations, gate, node, pairing, discovery, switchboard, init)
+    const files = [init.directory, name, key, trust, invitations] as const
+    return new Peers(...files, gate, node, pairing, discovery, switchboard, lanes, init)
   }
 
   /** Starts what an actor system would start as actors. */
@@ -74,6 +84,7 @@ export class Peers {
     await this.connections.stop()
     await this.pairing.stop()
     await this.switchboard.stop()
+    await this.lanes?.stop()
     await this.node.stop()
   }
 }

@@ -6,7 +6,8 @@ import type { Connection, Stream } from '@libp2p/interface'
 import type { Channel } from './channel.js'
 import type { DeviceId } from './device-id.js'
 import { asError, PeersError, ProtocolError, RevokedError, TimeOutError } from './errors.js'
-import type { Gate } from './gate.js'
+import type { Gate, Traffic } from './gate.js'
+import { LANE_FEATURE, type Lanes } from './lanes.js'
 import {
   BEAT_PROTOCOL,
   BULK_PROTOCOL,
@@ -51,15 +52,17 @@ export class Switchboard {
   readonly node: Node
   readonly #gate: Gate
   readonly #trust: Trust
+  readonly #lanes: Lanes | undefined
   readonly #init: SwitchboardInit
   readonly #instance = randomBytes(INSTANCE_BYTES)
   readonly #keepers = new Map<DeviceId, LinkKeeper>()
   readonly #arriving = new Map<Connection, Arriving>()
 
-  constructor(components: { node: Node; gate: Gate; trust: Trust }, init: SwitchboardInit) {
+  constructor(components: { node: Node; gate: Gate; trust: Trust; lanes?: Lanes }, init: SwitchboardInit) {
     this.node = components.node
     this.#gate = components.gate
     this.#trust = components.trust
+    this.#lanes = components.lanes
     this.#init = init
   }
 
@@ -76,7 +79,8 @@ export class Switchboard {
   }
 
   get hello(): Hello {
-    const { features = [], required = [], name } = this.#init
+    const { required = [], name } = this.#init
+    const features = [...(this.#init.features ?? []), ...(this.#lanes ? [LANE_FEATURE] : [])]
     return { version: VERSION, features, required, name, instance: this.#instance, port: this.node.port }
   }
 
@@ -102,7 +106,7 @@ export class Switchboard {
     const onAbort = (): void => connection.abort(asError(signal.reason))
     signal.addEventListener('abort', onAbort)
     try {
-      return this.#greeted(await openLink(connection, traffic, this.hello, this.#init))
+      return this.#greeted(await openLink(connection, traffic, this.hello, this.#init), connection, traffic)
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
@@ -155,17 +159,18 @@ export class Switchboard {
     clearTimeout(timer)
     this.#arriving.delete(connection)
     const link = new Link({ connection, control, bulk, beat, hello, traffic, dialled: false }, this.#init)
-    keeper.adopt(this.#greeted(link))
+    keeper.adopt(this.#greeted(link, connection, traffic))
   }
 
   /** What the hello told is kept: where the device can be dialled and what it is called now. */
-  #greeted(link: Link): Link {
+  #greeted(link: Link, connection: Connection, traffic: Traffic): Link {
     if (!this.#trust.trusts(link.peer)) {
       link.abort(new RevokedError('The device is not trusted any more.'))
       throw new RevokedError('The device is not trusted any more.')
     }
     if (link.dialAddress) this.#trust.rememberAddress(link.peer, link.dialAddress)
     if (this.#trust.get(link.peer)?.name !== link.hello.name) this.#trust.rename(link.peer, link.hello.name)
+    this.#lanes?.serve(link, connection, traffic)
     return link
   }
 

@@ -9,7 +9,7 @@ import type { Volume } from '../volume/contract.js'
 import { ChunkGather } from './gather-chunks.js'
 import { RevisionGather } from './gather-revisions.js'
 import type { Answer } from './messages.js'
-import type { Question } from './session.js'
+import type { Question } from './questions.js'
 
 export interface GatherComponents {
   volume: Volume

@@ -62,6 +62,8 @@ export interface Get {
   documents: Uint8Array[]
   /** Ancestry that need not be told: RIds that the asking volume has. */
   have: Uint8Array[]
+  /** The answer may come by the lane. */
+  lane?: boolean
 }
 export interface Answer {
   id: number

@@ -32,7 +32,7 @@ const FRAME = message(
   one(message(BYTES, BYTES, U64, U32)),
   one(message(BYTES, BYTES, U64, U64, many(CHANGE), many('bytes'), U32)),
   one(message(BYTES, U64, U32)),
-  one(message(BYTES, U32, many('bytes'), U32, many('bytes'), many('bytes'), many('bytes'))),
+  one(message(BYTES, U32, many('bytes'), U32, many('bytes'), many('bytes'), many('bytes'), BOOL)),
   one(message(U32, BOOL, many('bytes'), many('bytes'), many(CHANGE))),
 )
 

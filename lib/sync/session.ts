@@ -7,7 +7,7 @@ import { hex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
 import { answerQuestion } from './answers.js'
 import { SyncInterruptedError, SyncProtocolError } from './errors.js'
-import { ANSWER_TIMEOUT_MS, MAX_ANSWER, MAX_ANSWERING, MAX_ASKED, MAX_WAITING_QUESTIONS } from './limits.js'
+import { MAX_ANSWERING, MAX_WAITING_QUESTIONS } from './limits.js'
 import {
   type Ack,
   type Answer,
@@ -20,6 +20,7 @@ import {
   type Get,
   type Offer,
 } from './messages.js'
+import { type Question, Questions } from './questions.js'
 
 /** What of lib/peers' channel is used here. */
 export interface ChannelPort {
@@ -32,6 +33,17 @@ export interface LinkPort {
   readonly peer: string
   readonly channel: { control: ChannelPort; bulk: ChannelPort }
   readonly closed: Promise<Error | undefined>
+  /** If there is one now. */
+  readonly lane?: LanePort
+  on?(event: 'lane', listener: (lane: LanePort) => void): unknown
+  abort(error: Error): void
+}
+
+/** What of lib/peers' lane is used here: a quicker way for bulk. What is on its way when it ends is lost. */
+export interface LanePort {
+  send(frame: Uint8Array): Promise<void>
+  /** Rejects when the lane is over. */
+  read(): Promise<Uint8Array>
   abort(error: Error): void
 }
 
@@ -52,26 +64,6 @@ export interface PairHandler {
   mayAnswer?(bytes: number, idle: () => void): Promise<void>
 }
 
-export interface Question {
-  revisions?: Uint8Array[]
-  depth?: number
-  chunks?: Uint8Array[]
-  documents?: Uint8Array[]
-  have?: Uint8Array[]
-}
-
-interface Open {
-  answer: Answer
-  /** What may come still: an answer never has more than was asked for. */
-  chunks: number
-  documents: number
-  revisions: boolean
-  bytes: number
-  resolve(answer: Answer): void
-  reject(error: Error): void
-  timer: NodeJS.Timeout
-}
-
 export interface SessionEvents {
   offers: [Offer[]]
 }
@@ -88,8 +80,7 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #pairs = new Map<string, PairHandler>()
   /** The peer's last wish for each volume, kept for a worker that starts again. */
   readonly #follows = new Map<string, Follow>()
-  readonly #questions = new Map<number, Open>()
-  #lastQuestion = 0
+  readonly #questions: Questions
   #answering = 0
   readonly #waitingToAnswer: Get[] = []
   #over?: Error
@@ -99,11 +90,17 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#link = link
     this.#shared = shared
     this.peer = link.peer
+    this.#questions = new Questions({
+      send: (get) => this.#send({ get }),
+      late: (error) => link.abort(error),
+    })
   }
 
   /** Serves until the link is over; answers why, if it was not in good order. */
   async run(): Promise<Error | undefined> {
     const { control, bulk } = this.#link.channel
+    if (this.#link.lane) void this.#readLane(this.#link.lane)
+    this.#link.on?.('lane', (lane) => void this.#readLane(lane))
     void this.#link.closed.then((error) => this.#end(error ?? new SyncInterruptedError('The device hung up.')))
     try {
       await Promise.race([this.#read(control), this.#read(bulk)])
@@ -151,25 +148,9 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   /** Asks the peer; all its answer frames in one. Rejects with SyncInterruptedError. */
-  ask(
-    root: Uint8Array,
-    { revisions = [], depth = 0, chunks = [], documents = [], have = [] }: Question,
-  ): Promise<Answer> {
+  ask(root: Uint8Array, question: Question): Promise<Answer> {
     if (this.#over) return Promise.reject(this.#over)
-    const id = ++this.#lastQuestion
-    return new Promise((resolve, reject) => {
-      const late = () =>
-        this.#link.abort(new SyncInterruptedError(`An answer took longer than ${ANSWER_TIMEOUT_MS / 1000} s.`))
-      const timer = setTimeout(late, ANSWER_TIMEOUT_MS)
-      this.#questions.set(id, {
-        answer: { id, done: false, revisions: [], chunks: [], documents: [] },
-        ...{ chunks: chunks.length, documents: documents.length, revisions: revisions.length > 0, bytes: 0 },
-        resolve,
-        reject,
-        timer,
-      })
-      this.#send({ get: { root, id, revisions, depth, chunks, documents, have: have.slice(0, MAX_ASKED) } })
-    })
+    return this.#questions.ask(root, question, this.#link.lane)
   }
 
   async #read(channel: ChannelPort): Promise<void> {
@@ -178,6 +159,22 @@ export class Session extends EventEmitter<SessionEvents> {
       if (!bytes) return
       this.bytesIn += bytes.length
       this.#take(decodeFrame(bytes))
+    }
+  }
+
+  async #readLane(lane: LanePort): Promise<void> {
+    try {
+      for (;;) {
+        const bytes = await lane.read()
+        if (this.#over) return
+        this.bytesIn += bytes.length
+        const { answer } = decodeFrame(bytes)
+        if (!answer) throw new SyncProtocolError('Something else than an answer came by the lane.')
+        this.#questions.take(answer)
+      }
+    } catch (error) {
+      if (error instanceof SyncProtocolError) this.#link.abort(error)
+      if (!this.#over) this.#questions.repeat(lane)
     }
   }
 
@@ -195,22 +192,8 @@ export class Session extends EventEmitter<SessionEvents> {
       const follow = this.#follows.get(hex(frame.ack.root))
       if (follow?.number === frame.ack.number) follow.after = Math.max(follow.after, frame.ack.seq)
       this.#pairs.get(hex(frame.ack.root))?.onAck(frame.ack)
-    } else if (frame.answer) this.#takeAnswer(frame.answer)
+    } else if (frame.answer) this.#questions.take(frame.answer)
     else if (frame.get) this.#serve(frame.get)
-  }
-
-  #takeAnswer(part: Answer): void {
-    const open = this.#questions.get(part.id)
-    if (!open) throw new SyncProtocolError('An answer came in that nobody asked for.')
-    checkAnswer(open, part)
-    open.timer.refresh()
-    open.answer.revisions.push(...part.revisions)
-    open.answer.chunks.push(...part.chunks)
-    open.answer.documents.push(...part.documents)
-    if (!part.done) return
-    this.#questions.delete(part.id)
-    clearTimeout(open.timer)
-    open.resolve(open.answer)
   }
 
   /** Answers beside reading, no more than a few at a time. Reading never waits for it: two devices might wait for each other. */
@@ -223,6 +206,7 @@ export class Session extends EventEmitter<SessionEvents> {
 
   async #answer(get: Get): Promise<void> {
     this.#answering++
+<<<<<<< HEAD
     // An empty part: the device that asked is not to take a slow answer for none.
     const idle = () => this.#send({ answer: { id: get.id, done: false, revisions: [], chunks: [], documents: [] } })
     const send = async (answer: Answer) => {
@@ -231,11 +215,32 @@ export class Session extends EventEmitter<SessionEvents> {
       const bytes = answer.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
       await pair?.mayAnswer?.(bytes, idle)
       return get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer })
+=======
+    const lane = get.lane ? this.#link.lane : undefined
+    let laneBroke = false
+    /** All parts by one way, so that they come in their order. */
+    const sendPart = (answer: Answer): Promise<void> => {
+      if (!lane) return get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer })
+      return this.#sendOn(lane, { answer }).catch((error) => {
+        laneBroke = true
+        throw error
+      })
+    }
+    // An empty part: the device that asked is not to take a slow answer for none.
+    const idle = () =>
+      void sendPart({ id: get.id, done: false, revisions: [], chunks: [], documents: [] }).catch(() => {})
+    const send = async (answer: Answer) => {
+      const pair = this.#pairs.get(hex(get.root))
+      if (answer.documents.length) pair?.onTold(answer.documents)
+      const bytes = answer.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+      await pair?.mayAnswer?.(bytes, idle)
+      return sendPart(answer)
     }
     try {
       await answerQuestion(this.#shared(get.root), get, send)
     } catch (error) {
-      if (!this.#over) this.#link.abort(error as Error)
+      // The peer asks again when its end of the lane is over.
+      if (!this.#over && !laneBroke) this.#link.abort(error as Error)
     }
     this.#answering--
     const next = this.#over ? undefined : this.#waitingToAnswer.shift()
@@ -248,7 +253,7 @@ export class Session extends EventEmitter<SessionEvents> {
     })
   }
 
-  async #sendOn(channel: ChannelPort, body: FrameBody): Promise<void> {
+  async #sendOn(channel: ChannelPort | LanePort, body: FrameBody): Promise<void> {
     if (this.#over) throw this.#over
     const bytes = encodeFrame(body)
     this.bytesOut += bytes.length
@@ -258,21 +263,7 @@ export class Session extends EventEmitter<SessionEvents> {
   #end(error: Error): void {
     if (this.#over) return
     this.#over = error
-    for (const { reject, timer } of this.#questions.values()) {
-      clearTimeout(timer)
-      reject(error)
-    }
-    this.#questions.clear()
+    this.#questions.end(error)
     this.#waitingToAnswer.length = 0
   }
-}
-
-/** Throws SyncProtocolError for what was not asked for. */
-function checkAnswer(open: Open, part: Answer): void {
-  const sizes = [...part.revisions, ...part.chunks, ...part.documents.map((change) => change.revision)]
-  open.bytes += sizes.reduce((sum, bytes) => sum + bytes.length, 0)
-  open.chunks -= part.chunks.length
-  open.documents -= part.documents.length
-  const tooMuch = open.chunks < 0 || open.documents < 0 || (part.revisions.length > 0 && !open.revisions)
-  if (tooMuch || open.bytes > MAX_ANSWER) throw new SyncProtocolError('An answer holds more than was asked for.')
 }
