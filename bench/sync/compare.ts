@@ -7,6 +7,7 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { memoryOf, pause, processorTime, resting } from '../processes.js'
 import { median, type Row, told } from '../timing.js'
+import { bare } from './bare.js'
 import { latency } from './latency.js'
 import { type Pair, PeerDrivePair } from './pair.js'
 import { reconnect } from './reconnect.js'
@@ -58,6 +59,7 @@ export async function benchSync(init: SyncBenchInit): Promise<Row[]> {
     }
     for (const { name } of scenarios(init.mebibytes, 0))
       if (wants(name)) rows.push(...(await compare(name, pairs, rounds, init.mebibytes)))
+    if (wants('bare')) rows.push(...(await bare(init.scratch, init.mebibytes)))
     if (wants('latency')) rows.push(...(await latency(pairs, init.mebibytes)))
     if (only.includes('reconnect')) rows.push(...(await reconnect(peerdrive, init.documents)))
     return rows

@@ -19,6 +19,8 @@ export interface LaneParts {
   socket: Socket
   sealer: RecordSealer
   opener: RecordOpener
+  /** Has this device opened the connection? Then it shows first that it has the ticket; the other one says nothing before. */
+  dialled: boolean
   /** Bytes that have come in before. */
   head?: Uint8Array
 }
@@ -35,6 +37,7 @@ export class Lane {
   readonly #socket: Socket
   readonly #sealer: RecordSealer
   readonly #opener: RecordOpener
+  readonly #dialled: boolean
   readonly #init: Required<LaneInit>
   readonly #header = Buffer.alloc(HEADER_BYTES)
   /** The record that is coming in: how much is known of its header, of ciphertext and tag. */
@@ -50,7 +53,7 @@ export class Lane {
   readonly #resolveClosed: (error: Error) => void
   readonly #resolveProven: () => void
 
-  constructor({ socket, sealer, opener, head }: LaneParts, init: LaneInit) {
+  constructor({ socket, sealer, opener, dialled, head }: LaneParts, init: LaneInit) {
     this.#socket = socket
     this.#sealer = sealer
     this.#opener = opener
@@ -65,8 +68,8 @@ export class Lane {
     socket.on('drain', () => this.#wakeWriters())
     socket.on('error', (error) => this.abort(error))
     socket.on('close', () => this.abort(new LaneBrokenError('The connection of the lane ended.')))
-    // The first record is empty: it proves the ticket.
-    this.#write(new Uint8Array(0))
+    this.#dialled = dialled
+    if (dialled) this.#prove()
     if (head?.length) this.#onData(head)
   }
 
@@ -117,6 +120,11 @@ export class Lane {
     this.#wakeReader()
     this.#wakeWriters()
     this.#resolveClosed(error)
+  }
+
+  /** The first record is empty: whoever can seal it has the ticket. */
+  #prove(): void {
+    this.#write(new Uint8Array(0))
   }
 
   #write(frame: Uint8Array): void {
@@ -176,6 +184,7 @@ export class Lane {
     if (this.#opener.wornOut) throw new LaneBrokenError('The lane has carried as much as its keys are good for.')
     if (!this.#isProven) {
       this.#isProven = true
+      if (!this.#dialled) this.#prove()
       return this.#resolveProven()
     }
     this.#frames.push(frame)

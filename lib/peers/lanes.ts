@@ -110,8 +110,8 @@ export class Lanes {
     try {
       await within(LANE_TIMEOUT, 'The lane', connected(socket))
       socket.write(ticket.id)
-      const parts = { socket, sealer: new RecordSealer(keys.dialler), opener: new RecordOpener(keys.listener) }
-      return await proven(new Lane(parts, this.#init))
+      const [sealer, opener] = [new RecordSealer(keys.dialler), new RecordOpener(keys.listener)]
+      return await proven(new Lane({ socket, sealer, opener, dialled: true }, this.#init))
     } catch (error) {
       socket.destroy()
       throw error
@@ -203,7 +203,8 @@ export class Lanes {
       this.#tickets.delete(key)
       if (!ticket) return void socket.destroy()
       const keys = laneKeys(ticket)
-      const parts = { socket, sealer: new RecordSealer(keys.listener), opener: new RecordOpener(keys.dialler) }
+      const [sealer, opener] = [new RecordSealer(keys.listener), new RecordOpener(keys.dialler)]
+      const parts = { socket, sealer, opener, dialled: false }
       const lane = new Lane({ ...parts, head: got.subarray(TICKET_ID_BYTES) }, this.#init)
       proven(lane).then(
         () => {
