@@ -18,17 +18,63 @@ export interface MemoryLinkInit {
   ) => Uint8Array | undefined | Promise<Uint8Array>
 }
 
+type Listener = (lane: MemoryLane) => void
+
 export interface LinkEnd {
   /** The device at the other end. */
   peer: string
   name: string
   channel: { control: MemoryChannel; bulk: MemoryChannel }
   closed: Promise<Error | undefined>
+  /** While there is one: `giveLane`. */
+  lane?: MemoryLane
+  on(event: 'lane', listener: (lane: MemoryLane) => void): void
   abort(error: Error): void
 }
 
 export class LinkCutError extends Error {
   override name = 'LinkCutError'
+}
+
+/** One end of a lane. What is on its way when it ends is lost. */
+export class MemoryLane {
+  other!: MemoryLane
+  bytesOut = 0
+  framesOut = 0
+  over = false
+  #error?: Error
+  readonly #frames: Uint8Array[] = []
+  #readers: (() => void)[] = []
+
+  /** Ends at this frame, of which nothing arrives, and swallows what is sent after it if it is to be silent. */
+  constructor(readonly init: { cutAt?: number; silentAt?: number }) {}
+
+  async send(frame: Uint8Array): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (this.#error) throw this.#error
+    const number = ++this.framesOut
+    if (number === this.init.cutAt) this.abort(new LinkCutError('The lane was cut.'))
+    if (this.#error) throw this.#error
+    if (this.init.silentAt !== undefined && number >= this.init.silentAt) return
+    this.bytesOut += frame.length
+    this.other.#frames.push(frame)
+    for (const go of this.other.#readers.splice(0)) go()
+  }
+
+  async read(): Promise<Uint8Array> {
+    while (!this.#frames.length && !this.#error) await new Promise<void>((resolve) => this.#readers.push(resolve))
+    if (this.#error) throw this.#error
+    return this.#frames.shift()!
+  }
+
+  abort(error: Error): void {
+    for (const end of [this, this.other]) {
+      end.over = true
+      end.#error ??= error
+      end.#frames.length = 0
+      for (const go of end.#readers.splice(0)) go()
+    }
+  }
 }
 
 export class MemoryChannel {
@@ -98,6 +144,7 @@ export class MemoryLink {
   #error?: Error
   #settle!: (error: Error | undefined) => void
   readonly #channels: MemoryChannel[] = []
+  readonly #onLane: [Listener[], Listener[]] = [[], []]
 
   constructor(
     a: string,
@@ -123,9 +170,23 @@ export class MemoryLink {
       name: peer,
       channel: { control: control[side], bulk: bulk[side] },
       closed: this.closed,
+      on: (_event, listener) => void this.#onLane[side].push(listener),
       abort: (error) => this.cut(error),
     })
     this.ends = [end(0, b), end(1, a)]
+  }
+
+  /** Both ends have a lane from now on. */
+  giveLane(init: MemoryLane['init'] = {}): [MemoryLane, MemoryLane] {
+    const lanes: [MemoryLane, MemoryLane] = [new MemoryLane(init), new MemoryLane(init)]
+    lanes[0].other = lanes[1]
+    lanes[1].other = lanes[0]
+    for (const [side, lane] of lanes.entries()) {
+      const end = this.ends[side]
+      Object.defineProperty(end, 'lane', { get: () => (lane.over ? undefined : lane), configurable: true })
+      for (const listener of this.#onLane[side]) listener(lane)
+    }
+    return lanes
   }
 
   cut(error: Error = new LinkCutError('The link was cut.')): void {
