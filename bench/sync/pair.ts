@@ -48,7 +48,7 @@ export class PeerDrivePair implements Pair {
   static async start(scratch: string, profiles?: string): Promise<PeerDrivePair> {
     const node = async (name: string) => {
       const prefix = profiles ? PROFILED(path.join(profiles, name)) : undefined
-      const started = new NodeProcess({ home: path.join(scratch, name), prefix })
+      const started = new NodeProcess({ home: path.join(scratch, name), prefix, args: ['--no-discovery'] })
       await started.start()
       return started
     }

@@ -44,7 +44,7 @@ export const MAX_REVISION = REVISION_MAX
 /** How long an answer may take to begin or go on before the link is given up, ms. */
 export const ANSWER_TIMEOUT_MS = 60_000
 /** The same for an answer by the lane, before the lane is given up. */
-export const LANE_TIMEOUT_MS = 10_000
+export const LANE_TIMEOUT_MS = 30_000
 /** Questions asked again whose first answers may come still; older ones are a breach. */
 export const MAX_REPEATED = 4096
 /** Documents that wait, per volume pair; beyond it the pair stops with a reason. */

@@ -6,7 +6,7 @@ import { equal, hex } from '../model/bytes.js'
 import type { DId, SId } from '../model/types.js'
 import type { Head, Volume } from '../volume/contract.js'
 import type { Change } from './messages.js'
-import type { Question } from './session.js'
+import type { Question } from './questions.js'
 
 export interface MirrorComponents {
   volume: Volume

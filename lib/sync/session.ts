@@ -206,16 +206,6 @@ export class Session extends EventEmitter<SessionEvents> {
 
   async #answer(get: Get): Promise<void> {
     this.#answering++
-<<<<<<< HEAD
-    // An empty part: the device that asked is not to take a slow answer for none.
-    const idle = () => this.#send({ answer: { id: get.id, done: false, revisions: [], chunks: [], documents: [] } })
-    const send = async (answer: Answer) => {
-      const pair = this.#pairs.get(hex(get.root))
-      if (answer.documents.length) pair?.onTold(answer.documents)
-      const bytes = answer.chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-      await pair?.mayAnswer?.(bytes, idle)
-      return get.chunks.length ? this.sendBulk({ answer }) : this.send({ answer })
-=======
     const lane = get.lane ? this.#link.lane : undefined
     let laneBroke = false
     /** All parts by one way, so that they come in their order. */

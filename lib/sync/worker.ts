@@ -12,9 +12,10 @@ import { Fetcher } from './fetcher.js'
 import { knownPair, notePair } from './known-pairs.js'
 import { Mirror } from './mirror.js'
 import { PairRules } from './pair-rules.js'
+import type { Question } from './questions.js'
 import { Repair } from './repair.js'
 import { RulesExchange } from './rules-exchange.js'
-import type { Question, Session } from './session.js'
+import type { Session } from './session.js'
 import { Throttle } from './throttle.js'
 
 export interface WorkerArgs {
