@@ -24,7 +24,7 @@ const opening = (path: Buffer, flags: number) => {
 
 /** In a folder `d` with a file `f`, a folder `s`, a folder elsewhere `e`. */
 const IN_FOLDER: Record<string, (t: Trial) => number> = {
-  'look up': (t) => c.access(t.at('d/f'), 0),
+  'look up': (t) => c.eaccess(t.at('d/f'), 0),
   list: (t) => opening(t.at('d'), O.RDONLY | O.DIRECTORY),
   create: (t) => opening(t.at('d/new'), O.CREAT | O.WRONLY),
   'create what exists': (t) => opening(t.at('d/f'), O.CREAT | O.WRONLY),
@@ -48,8 +48,10 @@ const IN_FOLDER: Record<string, (t: Trial) => number> = {
   'rename over a file in it': (t) => c.rename(t.at('e/f'), t.at('d/f')),
   'exchange with it': (t) => c.renameat2(t.at('e/f'), t.at('d/f'), c.RENAME.EXCHANGE),
   'move a folder out of it': (t) => c.rename(t.at('d/s'), t.at('e/new')),
+  'move a folder within it': (t) => c.rename(t.at('d/s'), t.at('d/new')),
+  'move a folder into it': (t) => c.rename(t.at('e/s'), t.at('d/new')),
   'truncate in it': (t) => c.truncate(t.at('d/f'), 1),
-  'stat in it': (t) => c.access(t.at('d/s/.'), 0),
+  'stat in it': (t) => c.eaccess(t.at('d/s/.'), 0),
 }
 
 /** On a file `f`. */
@@ -61,9 +63,9 @@ const ON_FILE: Record<string, (t: Trial) => number> = {
   'open to append': (t) => opening(t.at('f'), O.WRONLY | O.APPEND),
   'open exclusively': (t) => opening(t.at('f'), O.WRONLY | O.CREAT | O.EXCL),
   truncate: (t) => c.truncate(t.at('f'), 3),
-  'access r': (t) => c.access(t.at('f'), 4),
-  'access w': (t) => c.access(t.at('f'), 2),
-  'access x': (t) => c.access(t.at('f'), 1),
+  'access r': (t) => c.eaccess(t.at('f'), 4),
+  'access w': (t) => c.eaccess(t.at('f'), 2),
+  'access x': (t) => c.eaccess(t.at('f'), 1),
   chmod: (t) => c.chmod(t.at('f'), 0o640),
   'chmod with set-ids': (t) => c.chmod(t.at('f'), 0o6755),
   'chmod sticky': (t) => c.chmod(t.at('f'), 0o1755),
@@ -213,7 +215,9 @@ function plantFolders(t: Trial): void {
     t.create('file', name, 0o666)
     c.chown(t.at(name), OWNER, GROUP)
   }
-  t.create('folder', 'd/s', 0o777)
-  c.chown(t.at('d/s'), OWNER, GROUP)
+  for (const name of ['d/s', 'e/s']) {
+    t.create('folder', name, name === 'd/s' ? 0o777 : 0o755)
+    c.chown(t.at(name), OWNER, GROUP)
+  }
   c.chown(t.at('d'), OWNER, GROUP)
 }

@@ -8,6 +8,7 @@ export type Path = string | Buffer
 export const AT_FDCWD = -100
 export const AT_SYMLINK_NOFOLLOW = 0x100
 export const AT_REMOVEDIR = 0x200
+export const AT_EACCESS = 0x200
 export const AT_SYMLINK_FOLLOW = 0x400
 export const AT_EMPTY_PATH = 0x1000
 
@@ -82,6 +83,9 @@ export const truncate = (path: Path, size: number | bigint) =>
   call('int truncate64(const void *, int64_t)', text(path), size)
 export const ftruncate = (fd: number, size: number | bigint) => call('int ftruncate64(int, int64_t)', fd, size)
 export const access = (path: Path, mode: number) => call('int access(const void *, int)', text(path), mode)
+/** As the effective user, while access(2) asks for the real one. */
+export const eaccess = (path: Path, mode: number) =>
+  call('int faccessat(int, const void *, int, int)', AT_FDCWD, text(path), mode, AT_EACCESS)
 export const pwrite = (fd: number, bytes: Buffer, offset: number | bigint) =>
   call('int64_t pwrite64(int, const void *, size_t, int64_t)', fd, bytes, bytes.length, offset)
 export const write = (fd: number, bytes: Buffer) =>
