@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { hex } from '../../lib/model/bytes.js'
 import { encodeRevision } from '../../lib/model/codec.js'
 import { encodeContent } from '../../lib/model/content-tree.js'
@@ -305,6 +307,21 @@ describe('a volume', () => {
     assert.equal(await readFile(fixture.path('before'), 'utf8'), 'kept')
     await writeFile(fixture.path('after'), 'works')
     assert.equal((await fixture.contents('after')).join(), 'works')
+  })
+
+  it('closes what was open when the mount ends by force, and has it as a version', async () => {
+    const { mountPoint, resources } = fixture
+    const { remounts } = fixture.actor('mount').summary as { remounts: number }
+    const file = await open(fixture.path('forced'), 'w')
+    await file.write('as far as it came')
+    await promisify(execFile)('umount', ['-f', '-l', mountPoint])
+    await fixture.until(() => fixture.actor('mount').summary.remounts === remounts + 1 && resources.mountPoint!.mounted)
+    await file.close().catch(() => {})
+    await fixture.until(() => fixture.actor('handles').children.length === 0)
+    assert.deepEqual((await fixture.contents('forced')).map(String), ['as far as it came'])
+    await fixture.volume.flush()
+    const root = fixture.volume.revision(fixture.volume.head(fixture.volume.root)!.head)!
+    assert.ok(fixture.volume.entries(root).some(({ name }) => Buffer.from(name).toString() === 'forced'))
   })
 
   it('finds damage by a scrub', async () => {

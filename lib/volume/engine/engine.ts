@@ -235,6 +235,16 @@ export class Engine {
     this.state.tidy()
   }
 
+  /**
+   * The mount has ended, and with it whoever had something open: the kernel does not tell of each (what it had not sent by then is
+   * lost with the connection). What was written is closed, and nothing is referred to any more.
+   */
+  mountGone(): void {
+    for (const { id, inode } of [...this.#open.all()]) this.live.release(inode.ino, id)
+    for (const inode of [...this.state.open()]) if (inode.lookups > 0) this.live.forget(inode.ino, inode.lookups)
+    this.state.forgetEvicted()
+  }
+
   /** Everything acknowledged is in the journal's file; answers where it ends. */
   flush(): Lsn {
     this.#c.journal.flushDeferred()

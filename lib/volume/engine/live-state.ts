@@ -129,6 +129,11 @@ export class LiveState {
     return undefined
   }
 
+  /** The kernel refers to none of those any more that are not in memory. */
+  forgetEvicted(): void {
+    this.#lookups.clear()
+  }
+
   /** Whether every change of it is durable. */
   isCommitted(lsn: Lsn): boolean {
     return lsn < this.#snapshot || lsn < this.#progress.committed()

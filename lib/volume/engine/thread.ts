@@ -138,6 +138,7 @@ class VolumeThread {
     this.#loop = loop
     this.#ended = loop.run().then((end) => {
       if (this.#loop === loop) this.#loop = undefined
+      if (end === 'unmounted') this.#engine.mountGone()
       this.#engine.idle()
       if (end === 'unmounted') this.#emit({ type: 'unmounted' })
       this.#idleSoon()
