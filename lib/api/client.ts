@@ -8,6 +8,7 @@ import { type AnyResponse, Request, type RequestBody, Response } from './message
 import {
   type CheckCountsInfo,
   type CheckInfo,
+  type BackupInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,
@@ -15,10 +16,13 @@ import {
   type NodeInfo,
   type NodeServices,
   type RestoredInfo,
+  type RuleField,
+  type RuleInfo,
   ServiceError,
   type SteerAction,
   type VersionInfo,
   type VolumeInfo,
+  type WhyInfo,
 } from './services.js'
 
 type Waiting = { each: (response: AnyResponse) => void; fail: (error: Error) => void }
@@ -104,8 +108,40 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     return (await this.#call({ join: options })).volume as unknown as VolumeInfo
   }
 
-  async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
-    await this.#call({ steer: { volume, peer, action } })
+  async steer(volume: string, peer: string, action: SteerAction, path?: Uint8Array): Promise<void> {
+    await this.#call({ steer: { volume, peer, action, path } })
+  }
+
+  async rules(): Promise<RuleInfo[]> {
+    return ((await this.#call({ rules: {} })).rules?.rules ?? []) as RuleInfo[]
+  }
+
+  async addRule(rule: RuleInfo): Promise<RuleInfo> {
+    return (await this.#call({ addRule: rule })).rule as RuleInfo
+  }
+
+  async setRule(rule: RuleInfo, fields: RuleField[]): Promise<RuleInfo> {
+    return (await this.#call({ setRule: { rule, fields } })).rule as RuleInfo
+  }
+
+  async removeRule(id: string): Promise<void> {
+    await this.#call({ removeRule: { id } })
+  }
+
+  async why(path: Uint8Array): Promise<WhyInfo[]> {
+    return ((await this.#call({ why: { path } })).whys?.whys ?? []) as WhyInfo[]
+  }
+
+  async backups(): Promise<BackupInfo[]> {
+    return ((await this.#call({ backups: {} })).backups?.backups ?? []) as BackupInfo[]
+  }
+
+  async addBackup(options: Parameters<NodeServices['addBackup']>[0]): Promise<VolumeInfo> {
+    return (await this.#call({ addBackup: options })).volume as unknown as VolumeInfo
+  }
+
+  async endBackup(label: string, how: 'eject' | 'remove'): Promise<void> {
+    await this.#call({ endBackup: { label, how } })
   }
 
   async check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]> {

@@ -74,6 +74,46 @@ export interface NearbyInfo extends DeviceInfo {
   paired: boolean
 }
 
+export const RULE_FIELDS = ['strategy', 'paused', 'schedule', 'limit'] as const
+export type RuleField = (typeof RULE_FIELDS)[number]
+
+/** A rule (docs/rules.md), with names as people know them. */
+export interface RuleInfo {
+  id: string
+  /** Name of a volume of this device that it holds for. */
+  volume: string
+  kind: string
+  strategy: string
+  /** Volumes: a name of this device's, a device, or the start of an id; empty: any. */
+  source: string
+  target: string
+  paused: boolean
+  schedule: string[]
+  /** Bytes per second; 0: none. */
+  limit: number
+}
+
+/** Why a document is, or is not, the same elsewhere. */
+export interface WhyInfo {
+  volume: string
+  /** The other device, or the volume of this one. */
+  peerName: string
+  /** `in sync`, `conflict`, `on its way`, `pending`, `skipped`, `paused`, `waiting`, `halted`, `not sent`, `not reachable`. */
+  state: string
+  /** In words, where there is something to say. */
+  reason: string
+  /** Milliseconds since the epoch; 0: not known. */
+  since: number
+}
+
+/** A replica on a disk of this device. */
+export interface BackupInfo {
+  label: string
+  directory: string
+  state: 'open' | 'ejected' | 'not there'
+  problem?: string
+}
+
 export interface SyncInfo {
   volume: string
   peer: string
@@ -84,6 +124,11 @@ export interface SyncInfo {
   sentOf: number
   received: number
   receivedOf: number
+  /** The rule that holds, and its kind; empty: none. */
+  rule: string
+  kind: string
+  /** Why nothing travels now; empty: it does. */
+  waits: string
   pending: PendingInfo[]
   bytesIn: number
   bytesOut: number
@@ -176,18 +221,30 @@ export interface NodeServices {
   pair(token: string): Promise<DeviceInfo>
   unpair(peer: string): Promise<void>
   join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
-  /** Pauses or goes on with the sync of a volume with a peer, or lets go on what was stopped; empty names mean all. */
-  steer(volume: string, peer: string, action: SteerAction): Promise<void>
   /** Reads whole volumes of this name (empty: all) in the background; `progress` hears of it a few times in a second. */
   check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]>
+  /** Pauses or goes on with the sync of a volume with a peer (or an attached volume), or lets go on what was stopped; empty names mean all. */
+  steer(volume: string, peer: string, action: SteerAction, path?: Uint8Array): Promise<void>
+  rules(): Promise<RuleInfo[]>
+  /** `id` is not looked at. `volume`: empty for the only one, or the home volume. */
+  addRule(rule: RuleInfo): Promise<RuleInfo>
+  /** Changes these fields of the rule with this id. */
+  setRule(rule: RuleInfo, fields: RuleField[]): Promise<RuleInfo>
+  removeRule(id: string): Promise<void>
+  why(path: Uint8Array): Promise<WhyInfo[]>
+  backups(): Promise<BackupInfo[]>
+  /** A backup of a volume of this device in a directory: a replica, and the rule. */
+  addBackup(options: { directory: string; volume?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
+  /** `eject`: its disk may be taken out. `remove`: it is no backup any more; its files stay. */
+  endBackup(label: string, how: 'eject' | 'remove'): Promise<void>
   actors(): ActorNode
   kill(actorPath: string): Promise<void>
   /** Returns the function that ends the subscription. */
   subscribe(listener: (event: NodeEvent) => void): () => void
 }
 
-/** `allow`: what a peer's changes would remove may be removed, although it is most of what is here. */
-export const STEER_ACTIONS = ['pause', 'resume', 'retry', 'allow'] as const
+/** `skip`: one document (`path`) waits until `retry`. `allow`: what a peer's changes would remove may be removed, although it is most of what is here. */
+export const STEER_ACTIONS = ['pause', 'resume', 'skip', 'retry', 'allow'] as const
 export type SteerAction = (typeof STEER_ACTIONS)[number]
 
 /** Checks what a caller said. Throws ServiceError BAD_REQUEST. */

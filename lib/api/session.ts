@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { readFrames, writeFrame } from './frames.js'
 import { type AnyRequest, Request, Response, type ResponseBody } from './messages.js'
-import { type NodeServices, ServiceError, steerAction } from './services.js'
+import { type NodeServices, RULE_FIELDS, type RuleInfo, ServiceError, steerAction } from './services.js'
 
 const MAX_RUNNING = 64
 const MAX_LOG = 10_000
@@ -101,14 +101,16 @@ export class Session {
       return { volume: joined as unknown as ResponseBody['volume'] }
     }
     if (request.steer) {
-      const { volume, peer, action } = request.steer
-      await services.steer(volume ?? '', peer ?? '', steerAction(action))
+      const { volume, peer, action, path } = request.steer
+      await services.steer(volume ?? '', peer ?? '', steerAction(action), path?.length ? path : undefined)
       return { ok: {} }
     }
     if (request.check) {
       const volumes = await services.check(request.check.volume ?? '', (checking) => void send({ checking }, false))
       return { checked: { volumes } }
     }
+    const ofRules = await this.#performRules(request)
+    if (ofRules) return ofRules
     if (request.actors) return { actors: JSON.stringify(services.actors()) }
     if (request.kill) {
       await services.kill(request.kill.actor ?? '')
@@ -122,6 +124,34 @@ export class Session {
     throw new ServiceError('BAD_REQUEST', 'This node does not know that request; it may be older than the client.')
   }
 
+  async #performRules(request: AnyRequest): Promise<ResponseBody | undefined> {
+    const { services } = this.components
+    if (request.rules) return { rules: { rules: await services.rules() } }
+    if (request.addRule) return { rule: await services.addRule(ruleOf(request.addRule)) }
+    if (request.setRule) {
+      const fields = RULE_FIELDS.filter((field) => request.setRule?.fields?.includes(field))
+      return { rule: await services.setRule(ruleOf(request.setRule.rule ?? {}), fields) }
+    }
+    if (request.removeRule) {
+      await services.removeRule(request.removeRule.id ?? '')
+      return { ok: {} }
+    }
+    if (request.why) return { whys: { whys: await services.why(bytesOf(request.why.path)) } }
+    if (request.backups) return { backups: { backups: await services.backups() } }
+    if (request.addBackup) {
+      const { directory, volume, label, mountPoint } = request.addBackup
+      const options = { volume: volume || undefined, label: label || undefined, mountPoint: mountPoint || undefined }
+      const added = await services.addBackup({ directory: directory ?? '', ...options })
+      return { volume: added as unknown as ResponseBody['volume'] }
+    }
+    if (request.endBackup) {
+      const { label, how } = request.endBackup
+      await services.endBackup(label ?? '', how === 'remove' ? 'remove' : 'eject')
+      return { ok: {} }
+    }
+    return undefined
+  }
+
   #watch(send: (body: ResponseBody, done: boolean) => Promise<void>): Promise<ResponseBody> {
     return new Promise((resolve) => {
       const end = this.components.services.subscribe((event) => {
@@ -132,6 +162,16 @@ export class Session {
         resolve({ ok: {} })
       })
     })
+  }
+}
+
+/** With all fields, as a client may leave out what is empty. */
+function ruleOf(said: Partial<{ [K in keyof RuleInfo]: RuleInfo[K] | null }>): RuleInfo {
+  const { id, volume, kind, strategy, source, target, paused, schedule, limit } = said
+  return {
+    ...{ id: id ?? '', volume: volume ?? '', kind: kind ?? '', strategy: strategy ?? '' },
+    ...{ source: source ?? '', target: target ?? '', paused: paused ?? false },
+    ...{ schedule: schedule ?? [], limit: limit ?? 0 },
   }
 }
 

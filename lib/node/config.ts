@@ -8,6 +8,8 @@ export interface VolumeEntry {
   label: string
   directory: string
   mountPoint?: string
+  /** A replica for this device alone, on a disk that may be away; see attachments.ts. */
+  attached?: boolean
 }
 
 export interface NodeConfig {

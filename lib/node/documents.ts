@@ -29,12 +29,12 @@ export class Documents {
   }
 
   async log(path: Uint8Array, limit: number): Promise<VersionInfo[]> {
-    const { volume, head } = await this.#document(path)
+    const { volume, head } = await this.find(path)
     return versionInfos(history(volume, head.head, limit), head.ino > 0 ? head.head : undefined, this.#deviceName)
   }
 
   async cat(path: Uint8Array, version: string, sink: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-    const { volume, head, names } = await this.#document(path)
+    const { volume, head, names } = await this.find(path)
     const { revision } = findVersion(volume, names, head.head, version)
     const content = revision.parts.get(PART_CONTENT)
     if (revision.type === TYPE_FOLDER) {
@@ -45,7 +45,7 @@ export class Documents {
   }
 
   async restore(path: Uint8Array, version: string): Promise<RestoredInfo> {
-    const { volume, head, ino, names } = await this.#document(path)
+    const { volume, head, ino, names } = await this.find(path)
     const { rid, revision, at } = findVersion(volume, names, head.head, version)
     const told = async (ofFolder?: FolderRestore['restored']) => {
       const { document } = await volume.walk(names)
@@ -82,7 +82,7 @@ export class Documents {
   }
 
   async resolve(path: Uint8Array, version?: string, both = false): Promise<VersionInfo> {
-    const { volume, head, names } = await this.#document(path)
+    const { volume, head, names } = await this.find(path)
     const keep = version ? findVersion(volume, names, head.head, version).rid : undefined
     for (let attempt = 0; ; attempt++) {
       const result = await resolveConflict(volume, { document: head.document, keep, both })
@@ -99,7 +99,7 @@ export class Documents {
   }
 
   /** What lives at this path, once everything acknowledged is committed; if nothing does (`ino` 0), what was there last. */
-  async #document(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number; names: Uint8Array[] }> {
+  async find(path: Uint8Array): Promise<{ volume: Volume; head: Head; ino: number; names: Uint8Array[] }> {
     const { volume, names } = this.#volumes.locate(path)
     // On a full disk the versions that there are can be seen nevertheless.
     const failure = await volume.flush().then(noError, noSpace)

@@ -20,6 +20,8 @@ import { hex } from '../model/bytes.js'
 import { connectionSpecs, deviceKeyOf, discoverySpec, followTrust, Peers } from '../peers/index.js'
 import { type ManagerArgs, type ManagerMessage, manager } from '../sync/manager.js'
 import type { Session } from '../sync/session.js'
+import type { Volume } from '../volume/contract.js'
+import { attachmentsSpec } from './attachments.js'
 import { readConfig, writeConfig } from './config.js'
 import { openLog } from './log.js'
 import type { NodePaths } from './paths.js'
@@ -102,9 +104,9 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
     peers,
     volumes,
     sessions,
-    steer(volume, peer, action) {
+    steer(volume, peer, action, document) {
       log.info({ volume, peer, action }, 'sync steered')
-      tellManager({ type: 'steer', volume, peer, action })
+      tellManager({ type: 'steer', volume, peer, action, document })
     },
   })
 
@@ -145,7 +147,8 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
   })
 
   const managerArgs: ManagerArgs = {
-    volumes: () => volumes.list().map(({ volume }) => volume),
+    volumes: () => shown(volumes, false),
+    attached: () => shown(volumes, true),
     links: () =>
       peers.links.list().map((link) => Object.assign(link, { name: peers.trust.get(link.peer)?.name ?? link.peer })),
     permission: (peer, root) => peers.trust.permission(peer, hex(root)),
@@ -171,6 +174,7 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
         }),
         sync: syncSupervisor(() => [
           { id: 'manager', name: 'manager', behaviour: manager, args: managerArgs } as ChildSpec,
+          attachmentsSpec(volumes.attachments) as ChildSpec,
         ]),
         interfaces: interfacesSupervisor({
           clientApi: clientApiSupervisor(
@@ -215,6 +219,9 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
     ended,
   }
 }
+
+const shown = (volumes: VolumeList, attached: boolean): Volume[] =>
+  volumes.list().flatMap((open) => (open.attached === attached ? [open.volume] : []))
 
 async function refuseSecond(socket: string): Promise<void> {
   const running = await ApiClient.connect(socket).catch(() => undefined)

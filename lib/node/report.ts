@@ -4,7 +4,7 @@ import type { NodeInfo, PeerInfo, SyncInfo, VolumeInfo } from '../api/services.j
 import { hex } from '../model/bytes.js'
 import type { Peers } from '../peers/index.js'
 import type { Session } from '../sync/session.js'
-import { livingWorkers, stateOf, type WorkerView } from '../sync/worker.js'
+import { livingWorkers, stateOf, type WorkerView, waitsOf } from '../sync/worker.js'
 import { MAX_CONFLICTS } from './documents.js'
 import { type OpenVolume, shownPath, type VolumeList } from './volume-list.js'
 
@@ -88,7 +88,7 @@ function peerInfos({ peers, sessions, volumes }: ReportParts): PeerInfo[] {
 }
 
 async function syncInfo(open: OpenVolume, worker: WorkerView): Promise<SyncInfo> {
-  const { args, feeder, fetcher } = worker
+  const { args, feeder, fetcher, terms } = worker
   const pending = fetcher.pending.list().slice(0, MAX_PENDING)
   return {
     volume: open.volume.label,
@@ -96,9 +96,12 @@ async function syncInfo(open: OpenVolume, worker: WorkerView): Promise<SyncInfo>
     peerName: args.peerName,
     state: stateOf(worker),
     sent: feeder.acknowledged,
-    sentOf: feeder.following ? open.volume.lastSeq() : feeder.acknowledged,
+    sentOf: feeder.following && terms.sends ? open.volume.lastSeq() : feeder.acknowledged,
     received: fetcher.anchor,
     receivedOf: Math.max(fetcher.lastSeq, fetcher.anchor),
+    rule: terms.rule?.id ?? '',
+    kind: terms.rule?.kind ?? '',
+    waits: waitsOf(worker) ?? '',
     pending: await Promise.all(
       pending.map(async (waiting) => ({
         document: hex(waiting.document),

@@ -5,6 +5,7 @@ import type { ActorNode, ActorSystem } from '../actors/index.js'
 import {
   type CheckCountsInfo,
   type CheckInfo,
+  type BackupInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,
@@ -12,12 +13,19 @@ import {
   type NodeInfo,
   type NodeServices,
   type RestoredInfo,
+  type RuleField,
+  type RuleInfo,
   ServiceError,
   type SteerAction,
   type VersionInfo,
   type VolumeInfo,
+  type WhyInfo,
 } from '../api/services.js'
+import { hex, unhex } from '../model/bytes.js'
+import type { DId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
+import { knownPairs, notePair } from '../sync/known-pairs.js'
+import { localPeer } from '../sync/manager.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers } from '../sync/worker.js'
 import { Checks } from './checks.js'
@@ -25,14 +33,17 @@ import { findPeer } from './devices.js'
 import { Documents } from './documents.js'
 import { Offers } from './offers.js'
 import { nodeInfo, volumeInfo } from './report.js'
-import type { VolumeList } from './volume-list.js'
+import { Rules } from './rules.js'
+import type { OpenVolume, VolumeList } from './volume-list.js'
+import { whyOf } from './why.js'
 
 export interface ServicesComponents {
   system: ActorSystem
   peers: Peers
   volumes: VolumeList
   sessions: Map<string, Session>
-  steer(volume: string, peer: string, action: SteerAction): void
+  /** Empty names mean all. */
+  steer(volume: string, peer: string, action: SteerAction, document?: DId): void
 }
 
 export class Services implements NodeServices {
@@ -42,6 +53,7 @@ export class Services implements NodeServices {
   readonly #documents: Documents
   readonly #offers: Offers
   readonly #checks: Checks
+  readonly #rules: Rules
 
   constructor(components: ServicesComponents) {
     const { peers, sessions, volumes } = components
@@ -49,6 +61,7 @@ export class Services implements NodeServices {
     this.#documents = new Documents(volumes, peers)
     this.#checks = new Checks(volumes)
     this.#offers = new Offers({ peers, sessions, subscribe: (listener) => this.subscribe(listener) })
+    this.#rules = new Rules({ peers, sessions, volumes })
     components.system.onChange(() => this.tell({ kind: 'actors' }))
   }
 
@@ -109,8 +122,9 @@ export class Services implements NodeServices {
     return volumeInfo(open)
   }
 
-  async steer(volume: string, peer: string, action: SteerAction): Promise<void> {
-    const id = peer && findPeer(this.#parts.peers, peer).id
+  async steer(volume: string, peer: string, action: SteerAction, path?: Uint8Array): Promise<void> {
+    if (action === 'skip') return this.#skip(peer, path)
+    const id = peer && this.#peer(peer)
     const open = this.#parts.volumes.list().filter((one) => !volume || one.volume.label === volume)
     if (!open.length)
       throw new ServiceError('NO_SUCH_VOLUME', `There is no volume '${volume}' here; \`peerdrive status\` lists them.`)
@@ -120,6 +134,7 @@ export class Services implements NodeServices {
         'NOTHING_STOPPED',
         'Nothing was stopped that could be allowed; `peerdrive status` shows why sync waits.',
       )
+    if (action === 'pause' || action === 'resume') await this.#note(open, id, action === 'pause')
     this.#parts.steer(volume, id, action)
   }
 
@@ -130,6 +145,78 @@ export class Services implements NodeServices {
   /** What runs for somebody who asked is ended. Before the volumes are closed. */
   end(): Promise<void> {
     return this.#checks.end()
+  }
+
+  /** Pairs whose other side is away are paused, too. */
+  async #note(open: OpenVolume[], peer: string, paused: boolean): Promise<void> {
+    for (const { volume } of open)
+      for (const pair of knownPairs(volume))
+        if (!peer || pair.peer === peer) await notePair(volume, unhex(pair.peerVolume), { paused })
+  }
+
+  async #skip(peer: string, path?: Uint8Array): Promise<void> {
+    if (!path) throw new ServiceError('BAD_REQUEST', 'Say which file or folder is to be skipped.')
+    const { volume, head } = await this.#documents.find(path)
+    const id = peer && this.#peer(peer)
+    if (!livingWorkers(volume).some(({ args }) => !id || args.session.peer === id))
+      throw new ServiceError('NOT_CONNECTED', 'Nothing is connected that it could be skipped for.')
+    this.#parts.steer(volume.label, id, 'skip', head.document)
+  }
+
+  /** What stands for a device, or for a volume of this one, in links. Throws ServiceError. */
+  #peer(said: string): string {
+    const attached = this.#parts.volumes.list().find((open) => open.attached && open.volume.label === said)
+    return attached ? localPeer(attached.volume) : findPeer(this.#parts.peers, said).id
+  }
+
+  async rules(): Promise<RuleInfo[]> {
+    return this.#rules.list()
+  }
+
+  async addRule(rule: RuleInfo): Promise<RuleInfo> {
+    const added = await this.#rules.add(rule)
+    this.tell({ kind: 'sync' })
+    return added
+  }
+
+  async setRule(rule: RuleInfo, fields: RuleField[]): Promise<RuleInfo> {
+    const changed = await this.#rules.set(rule, fields)
+    this.tell({ kind: 'sync' })
+    return changed
+  }
+
+  async removeRule(id: string): Promise<void> {
+    await this.#rules.remove(id)
+    this.tell({ kind: 'sync' })
+  }
+
+  async why(path: Uint8Array): Promise<WhyInfo[]> {
+    const { volume, head } = await this.#documents.find(path)
+    return whyOf(volume, head)
+  }
+
+  async backups(): Promise<BackupInfo[]> {
+    return this.#parts.volumes.attachments.list()
+  }
+
+  async addBackup(options: {
+    directory: string
+    volume?: string
+    label?: string
+    mountPoint?: string
+  }): Promise<VolumeInfo> {
+    const { volumes } = this.#parts
+    const { volume } = this.#rules.find(options.volume ?? '')
+    const entry = await volumes.attachments.add(options.directory, volume, options, async (target) => {
+      const rule = { id: hex(target).slice(0, 8), kind: 'backup', strategy: 'merge', paused: false } as const
+      await this.#rules.write(volume, { ...rule, schedule: [], source: volume.sid, target })
+    })
+    return volumeInfo(volumes.list().find(({ directory }) => directory === entry.directory)!)
+  }
+
+  async endBackup(label: string, how: 'eject' | 'remove'): Promise<void> {
+    const { attachments } = this.#parts.volumes
+    await (how === 'eject' ? attachments.eject(label) : attachments.remove(label))
   }
 
   actors(): ActorNode {

@@ -15,11 +15,14 @@ import { HasherPool } from '../volume/hashing/pool.js'
 import type { NamedDevice } from '../volume/history/devices.js'
 import { leaveVolume, type OpenedVolumeParts, openVolume } from '../volume/open-volume.js'
 import type { VolumeResources } from '../volume/resources.js'
+import { Attachments } from './attachments.js'
 import { type NodeConfig, readConfig, type VolumeEntry, writeConfig } from './config.js'
 import type { NodePaths } from './paths.js'
 
 export interface OpenVolume {
   volume: Volume
+  /** A replica for this device alone: a backup on one of its disks. */
+  attached: boolean
   directory: string
   mountPoint?: string
   mounted(): boolean
@@ -67,7 +70,18 @@ export class VolumeList {
   constructor(components: VolumeListComponents, init: VolumeListInit) {
     this.#parts = components
     this.#init = init
+    this.attachments = new Attachments({
+      author: components.author,
+      config: init.config,
+      save: () => this.#save(),
+      open: (entry) => this.#attach(entry),
+      close: (entry) => this.#detach(entry),
+      opened: (entry) => this.#open.find((one) => one.entry === entry)?.face.volume,
+    })
   }
+
+  /** Of this device, wherever they are. */
+  readonly attachments: Attachments
 
   list(): OpenVolume[] {
     return this.#open.map(({ face }) => face)
@@ -92,7 +106,7 @@ export class VolumeList {
       home.mountPoint = this.#init.mountPoint
     }
     const before = JSON.stringify(readConfig(paths.config))
-    for (const entry of config.volumes) await this.#openOne(entry)
+    for (const entry of config.volumes) if (!entry.attached) await this.#openOne(entry)
     // Not before: a mount point that does not work must not be remembered.
     if (JSON.stringify(config) !== before) this.#save()
   }
@@ -106,7 +120,8 @@ export class VolumeList {
   locate(file: Uint8Array): { volume: Volume; names: Uint8Array[] } {
     const bytes = Buffer.from(file)
     for (const { face } of this.#open) {
-      const mount = Buffer.from(face.mountPoint ?? '')
+      // One that is not mounted is named by where it is stored.
+      const mount = Buffer.from(face.mountPoint ?? face.directory)
       if (!mount.length || !bytes.subarray(0, mount.length).equals(mount)) continue
       if (bytes.length > mount.length && bytes[mount.length] !== SLASH) continue
       return { volume: face.volume, names: namesOf(bytes.subarray(mount.length)) }
@@ -119,7 +134,7 @@ export class VolumeList {
    * nothing was ever stored makes way for it.
    */
   async join(offer: Offer, options: { label?: string; mountPoint?: string }): Promise<OpenVolume> {
-    const known = this.#open.find(({ face }) => equal(face.volume.root, offer.root))
+    const known = this.#open.find(({ face }) => !face.attached && equal(face.volume.root, offer.root))
     if (known) throw new ServiceError('JOINED_ALREADY', `That volume is here already, at ${known.face.mountPoint}.`)
     const { config, paths } = this.#init
     const label = options.label ?? offer.label
@@ -143,11 +158,31 @@ export class VolumeList {
       throw error
     }
     this.#save()
+    return this.#started()
+  }
+
+  /** The volume that was opened last works. */
+  async #started(): Promise<OpenVolume> {
     const opened = this.#open[this.#open.length - 1]
     await this.#parts.start(opened.parts.resources)
     await opened.parts.resources.opened
     this.onChange()
     return opened.face
+  }
+
+  async #attach(entry: VolumeEntry): Promise<void> {
+    await this.#openOne(entry)
+    await this.#started()
+  }
+
+  /** Its disk may be gone: nothing of it is waited for that is not there. */
+  async #detach(entry: VolumeEntry): Promise<void> {
+    const at = this.#open.findIndex((one) => one.entry === entry)
+    const [one] = this.#open.splice(at, 1)
+    this.onChange()
+    await leaveVolume(one.parts)
+    await this.#parts.stop(one.parts.resources)
+    await one.parts.resources.close()
   }
 
   /** Gives the mounts back, before the actors are stopped. */
@@ -184,6 +219,7 @@ export class VolumeList {
       parts,
       face: {
         volume: parts.volume,
+        attached: entry.attached ?? false,
         directory: entry.directory,
         mountPoint: entry.mountPoint,
         mounted: () => resources.mountPoint?.mounted ?? false,

@@ -12,6 +12,8 @@ import {
 import { equal, hex } from '../model/bytes.js'
 import type { DId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
+import { SyncInterruptedError } from './errors.js'
+import { type LocalEnd, localLink } from './local-link.js'
 import type { Offer } from './messages.js'
 import { type LinkPort, Session } from './session.js'
 import { type WorkerMessage, workerId, workerSpec } from './worker.js'
@@ -22,7 +24,10 @@ export type Permission = 'read' | 'write' | 'backup'
 
 /** What the manager needs of the node. All of it outlives the manager. */
 export interface ManagerArgs {
+  /** What other devices may see, if they have the permission. */
   volumes(): Volume[]
+  /** Volumes that are replicas of others of this device, for this device alone: backups on its disks. */
+  attached?(): Volume[]
   links(): (LinkPort & { name: string })[]
   /** What the device may do with the volume of this root. */
   permission(peer: string, root: Uint8Array): Permission | undefined
@@ -44,9 +49,18 @@ export type ManagerMessage =
   | { type: 'link over'; link: LinkPort }
   | { type: 'steer'; volume: string; peer: string; action: SteerAction; document?: DId }
 
+interface Known {
+  session: Session
+  offered?: string
+  /** The volume that this end stands for, where the other end is a volume of this device. */
+  only?: Volume
+}
+
 interface State {
   args: ManagerArgs
-  links: Map<LinkPort, { session: Session; offered?: string }>
+  links: Map<LinkPort, Known>
+  /** Links between volumes of this device, by the ids of both. */
+  locals: Map<string, LocalEnd[]>
   /** Worker id, which is its name too → what it was started for. */
   workers: Map<string, { session: Session; receives: boolean }>
   /** Chunks on their way, by volume: shared by all workers of a volume. */
@@ -57,7 +71,7 @@ const LOOK_MS = 1000
 
 export const manager: Behaviour<State, ManagerMessage, ManagerArgs> = {
   async init(context, args) {
-    const state: State = { args, links: new Map(), workers: new Map(), inFlight: new Map() }
+    const state: State = { args, links: new Map(), locals: new Map(), workers: new Map(), inFlight: new Map() }
     context.every(LOOK_MS, { type: 'changed' })
     context.self.cast({ type: 'changed' })
     return state
@@ -72,6 +86,7 @@ export const manager: Behaviour<State, ManagerMessage, ManagerArgs> = {
         state.args.sessions.delete(message.link.peer)
     }
     for (const link of state.args.links()) if (!state.links.has(link)) begin(state, link, context.self)
+    linkLocals(state, context.self)
     for (const known of state.links.values()) offer(state, known)
     await matchWorkers(state)
   },
@@ -85,13 +100,44 @@ export const manager: Behaviour<State, ManagerMessage, ManagerArgs> = {
   summarize: (state) => ({ links: state.links.size, pairs: state.workers.size }),
 }
 
-function begin(state: State, link: LinkPort & { name: string }, self: ActorRef<ManagerMessage>): void {
+/** One link for each attached volume and each volume of the same root; none for those that are gone. */
+function linkLocals(state: State, self: ActorRef<ManagerMessage>): void {
+  const { args, locals } = state
+  const wanted = new Map<string, [Volume, Volume]>()
+  for (const attached of args.attached?.() ?? [])
+    for (const volume of args.volumes())
+      if (equal(volume.root, attached.root)) wanted.set(`${hex(volume.sid)} ${hex(attached.sid)}`, [volume, attached])
+  for (const [key, ends] of locals) {
+    const pair = wanted.get(key)
+    const isWhole = ends.every((end) => state.links.has(end))
+    // A volume that was closed and opened again is another one.
+    if (pair && isWhole && ends.every((end, i) => state.links.get(end)?.only === pair[i])) continue
+    locals.delete(key)
+    for (const end of ends) end.abort(new SyncInterruptedError('The volume was closed.'))
+  }
+  for (const [key, pair] of wanted) {
+    if (locals.has(key)) continue
+    const [one, other] = pair.map((volume) => ({ peer: localPeer(volume), name: volume.label }))
+    const ends = localLink(one, other)
+    locals.set(key, ends)
+    for (const [i, end] of ends.entries()) begin(state, end, self, pair[i])
+  }
+}
+
+/** What stands for the device where the other volume is on this one. */
+export const localPeer = (volume: Volume): string => `volume ${hex(volume.sid)}`
+
+/** What the other end of a link may see. */
+function visible({ args }: State, { session, only }: Pick<Known, 'only'> & { session: { peer: string } }): Volume[] {
+  return only ? [only] : args.volumes().filter((volume) => args.permission(session.peer, volume.root))
+}
+
+function begin(state: State, link: LinkPort & { name: string }, self: ActorRef<ManagerMessage>, only?: Volume): void {
   const { args } = state
-  const shared = (root: Uint8Array) =>
-    args.permission(link.peer, root) ? args.volumes().find((v) => equal(v.root, root)) : undefined
+  const shared = (root: Uint8Array) => visible(state, { session: link, only }).find((v) => equal(v.root, root))
   const session = new Session({ link, shared })
-  state.links.set(link, { session })
-  args.sessions.set(link.peer, session)
+  state.links.set(link, { session, only })
+  if (!only) args.sessions.set(link.peer, session)
   session.on('offers', () => {
     self.cast({ type: 'offers' })
     args.changed()
@@ -103,12 +149,10 @@ function begin(state: State, link: LinkPort & { name: string }, self: ActorRef<M
 }
 
 /** Tells the peer what it may see, if that is not what it was told before. */
-function offer(state: State, known: { session: Session; offered?: string }): void {
-  const { args } = state
-  const offers = args
-    .volumes()
-    .filter((volume) => args.permission(known.session.peer, volume.root))
-    .map((volume): Offer => ({ sid: volume.sid, root: volume.root, label: volume.label, lastSeq: volume.lastSeq() }))
+function offer(state: State, known: Known): void {
+  const offers = visible(state, known).map(
+    (volume): Offer => ({ sid: volume.sid, root: volume.root, label: volume.label, lastSeq: volume.lastSeq() }),
+  )
   const told = offers.map((o) => `${hex(o.sid)} ${o.label}`).join()
   if (known.offered === told) return
   known.offered = told
@@ -120,10 +164,12 @@ async function matchWorkers(state: State): Promise<void> {
   const supervisor = args.workers()
   if (!supervisor) return
   const wanted = new Map<string, { session: Session; volume: Volume; offer: Offer; receives: boolean; name: string }>()
-  for (const [link, { session }] of state.links)
+  for (const [link, { session, only }] of state.links)
     for (const offer of session.offers) {
-      const volume = args.volumes().find((v) => equal(v.root, offer.root) && !equal(v.sid, offer.sid))
-      const permission = args.permission(session.peer, offer.root)
+      const volume = visible(state, { session, only }).find(
+        (v) => equal(v.root, offer.root) && !equal(v.sid, offer.sid),
+      )
+      const permission = only ? 'write' : args.permission(session.peer, offer.root)
       if (!volume || !permission || session.over) continue
       const { name } = link as LinkPort & { name: string }
       wanted.set(workerId(volume, session.peer), { session, volume, offer, receives: permission === 'write', name })
