@@ -129,6 +129,14 @@ export class ConsoleServer {
         await services.steer(String(volume), String(peer), steerAction(action))
         return answer(response, 200, {})
       }
+      case 'POST /api/rule': {
+        const { id, paused } = await body(request)
+        const empty = { volume: '', kind: '', strategy: '', source: '', target: '', schedule: [], limit: 0 }
+        const rule = { ...empty, id: String(id), paused: paused === true }
+        return answer(response, 200, await services.setRule(rule, ['paused']))
+      }
+      case 'POST /api/why':
+        return answer(response, 200, await services.why(Buffer.from(String((await body(request)).path))))
       case 'POST /api/invite':
         return answer(response, 200, await services.invite(10))
       case 'POST /api/pair':
@@ -156,7 +164,8 @@ export class ConsoleServer {
 
   async #snapshot(): Promise<unknown> {
     const { services } = this.components
-    return { at: Date.now(), info: await services.info(), actors: services.actors() }
+    const [info, rules] = [await services.info(), await services.rules()]
+    return { at: Date.now(), info, rules, actors: services.actors() }
   }
 
   /** Snapshots as lines of JSON for as long as the page reads them. */

@@ -66,6 +66,8 @@ export class Attachments {
       const label = options.label ?? path.basename(directory)
       if (config.volumes.some((entry) => entry.directory === directory))
         throw new ServiceError('ATTACHED_ALREADY', `${directory} is a volume of this device already.`)
+      if (config.volumes.some((entry) => entry.mountPoint && isWithin(directory, entry.mountPoint)))
+        throw new ServiceError('WITHIN_ITSELF', `${directory} is in a volume: a backup cannot be inside itself.`)
       if (config.volumes.some((entry) => entry.label === label))
         throw new ServiceError('LABEL_TAKEN', `There is a volume '${label}' already: say --label NAME.`)
       const there = await describe(directory)
@@ -137,6 +139,8 @@ export class Attachments {
     return turn
   }
 }
+
+const isWithin = (directory: string, mount: string) => directory === mount || directory.startsWith(`${mount}/`)
 
 /** Which volume is stored in a directory. Undefined: none, or it cannot be seen. */
 async function describe(directory: string): Promise<{ sid: SId; root: Uint8Array } | undefined> {

@@ -165,8 +165,10 @@ export class Services implements NodeServices {
 
   /** What stands for a device, or for a volume of this one, in links. Throws ServiceError. */
   #peer(said: string): string {
-    const attached = this.#parts.volumes.list().find((open) => open.attached && open.volume.label === said)
-    return attached ? localPeer(attached.volume) : findPeer(this.#parts.peers, said).id
+    const here = this.#parts.volumes
+      .list()
+      .find(({ attached, volume }) => localPeer(volume) === said || (attached && volume.label === said))
+    return here ? localPeer(here.volume) : findPeer(this.#parts.peers, said).id
   }
 
   async rules(): Promise<RuleInfo[]> {

@@ -51,6 +51,18 @@ describe('A session of the client API', () => {
     assert.deepEqual(await node.check('home', (counts) => heard.push(counts)), [CHECKED])
     assert.deepEqual(heard, [CHECKED.counts])
     await node.kill('root/volumes')
+    await node.steer('', 'x', 'skip', file)
+    const [rule] = await node.rules()
+    assert.deepEqual(rule.schedule, ['sat,sun'])
+    assert.deepEqual(await node.addRule(rule), rule)
+    assert.deepEqual(await node.setRule(rule, ['paused', 'limit']), rule)
+    await node.removeRule(rule.id)
+    assert.equal((await node.why(file))[0].reason, 'it is open')
+    assert.deepEqual(await node.backups(), [
+      { label: 'disk', directory: '/media/disk', state: 'not there', problem: 'no disk' },
+    ])
+    assert.equal((await node.addBackup({ directory: '/media/disk' })).label, 'home')
+    await node.endBackup('disk', 'eject')
     assert.equal((await node.conflicts())[0].versions[0].version, '12121212')
     assert.deepEqual(await node.actors(), services.tree)
     const info = await node.info()
@@ -69,6 +81,13 @@ describe('A session of the client API', () => {
       ['steer', 'home', 'x', 'pause'],
       ['check', 'home'],
       ['kill', 'root/volumes'],
+      ['steer', '', 'x', 'skip', '/m/a.txt'],
+      ['addRule', rule],
+      ['setRule', '3f9a2c41', 'paused', 'limit'],
+      ['removeRule', '3f9a2c41'],
+      ['why', '/m/a.txt'],
+      ['addBackup', { directory: '/media/disk', volume: undefined, label: undefined, mountPoint: undefined }],
+      ['endBackup', 'disk', 'eject'],
     ])
     node.close()
   })

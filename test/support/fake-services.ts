@@ -8,6 +8,7 @@ import {
   type NodeInfo,
   type NodeServices,
   type RestoredInfo,
+  type RuleInfo,
   ServiceError,
   type VersionInfo,
 } from '../../lib/api/services.js'
@@ -32,6 +33,11 @@ export const RESTORED: RestoredInfo = { version: VERSION, files: 3, same: 2, lat
 export const CHECKED: CheckInfo = {
   counts: { volume: 'home', chunks: 2, bytes: 70_000, documents: 3, inodes: 4 },
   findings: ['A name leads to nothing: inode 5.'],
+}
+
+const RULE: RuleInfo = {
+  ...{ id: '3f9a2c41', volume: 'home', kind: 'backup', strategy: 'merge', source: 'laptop', target: 'desk' },
+  ...{ paused: true, schedule: ['sat,sun'], limit: 65_536 },
 }
 
 export class FakeServices implements NodeServices {
@@ -134,8 +140,44 @@ export class FakeServices implements NodeServices {
     return (await this.info()).volumes[0]
   }
 
-  async steer(volume: string, peer: string, action: string): Promise<void> {
-    this.asked.push(['steer', volume, peer, action])
+  async steer(volume: string, peer: string, action: string, path?: Uint8Array): Promise<void> {
+    this.asked.push(['steer', volume, peer, action, ...(path ? [Buffer.from(path).toString()] : [])])
+  }
+
+  async rules() {
+    return [RULE]
+  }
+
+  async addRule(rule: RuleInfo) {
+    this.asked.push(['addRule', rule])
+    return RULE
+  }
+
+  async setRule(rule: RuleInfo, fields: string[]) {
+    this.asked.push(['setRule', rule.id, ...fields])
+    return RULE
+  }
+
+  async removeRule(id: string): Promise<void> {
+    this.asked.push(['removeRule', id])
+  }
+
+  async why(path: Uint8Array) {
+    this.asked.push(['why', Buffer.from(path).toString()])
+    return [{ volume: 'home', peerName: 'desk', state: 'pending', reason: 'it is open', since: 5 }]
+  }
+
+  async backups() {
+    return [{ label: 'disk', directory: '/media/disk', state: 'not there' as const, problem: 'no disk' }]
+  }
+
+  async addBackup(options: { directory: string; volume?: string }) {
+    this.asked.push(['addBackup', options])
+    return (await this.info()).volumes[0]
+  }
+
+  async endBackup(label: string, how: string): Promise<void> {
+    this.asked.push(['endBackup', label, how])
   }
 
   actors(): ActorNode {

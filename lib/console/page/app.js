@@ -203,6 +203,27 @@ function Conflicts() {
   </section>`
 }
 
+/** Not by a rule: that is resumed where the rule is. */
+const isPausedHere = (s) => s.waits === 'paused on this device'
+
+function Rules({ rules }) {
+  const set = ({ id, paused }) => doing(() => call('POST', '/api/rule', { id, paused: !paused }).then(() => ''))
+  return html`<section>
+    <h2>Rules</h2>
+    ${rules.map(
+      (r) => html`<div class="row" key=${r.id}>
+        <strong>${r.volume}</strong>
+        <span class="grow">${r.kind} ${r.source || 'any'} ${r.kind === 'two-way' ? '⇄' : '→'} ${r.target || 'any'}, ${r.strategy}
+          ${r.schedule.length > 0 && ` at ${r.schedule.join('; ')}`}${r.limit > 0 && `, ${bytes(r.limit)}/s`}</span>
+        <span class="dim">${r.id}</span>
+        <span>${r.paused ? 'paused' : ''}</span>
+        <button onClick=${set(r)}>${r.paused ? 'resume' : 'pause'}</button>
+      </div>`,
+    )}
+    ${rules.length === 0 && html`<p class="dim">None: volumes go both ways, merging, all of them, at once.</p>`}
+  </section>`
+}
+
 function Sync({ sync }) {
   const steer = (s, action) =>
     doing(() => call('POST', '/api/steer', { volume: s.volume, peer: s.peer, action }).then(() => ''))
@@ -212,11 +233,12 @@ function Sync({ sync }) {
       (s) => html`<div key=${s.volume + s.peer}>
         <div class="row">
           <strong>${s.volume} ⇄ ${s.peerName}</strong>
-          <span class="grow">${s.state}</span>
+          <span class="grow">${s.state}${s.kind && `, ${s.kind} by rule ${s.rule}`}</span>
           <span class="dim">in ${bytes(s.bytesIn)}, out ${bytes(s.bytesOut)}</span>
-          <button onClick=${steer(s, s.state === 'paused' ? 'resume' : 'pause')}>${s.state === 'paused' ? 'resume' : 'pause'}</button>
+          <button onClick=${steer(s, isPausedHere(s) ? 'resume' : 'pause')}>${isPausedHere(s) ? 'resume' : 'pause'}</button>
           ${s.pending.length > 0 && html`<button onClick=${steer(s, 'retry')}>retry</button>`}
         </div>
+        ${s.waits && html`<div class="row"><span class="grow dim">${s.waits}</span></div>`}
         ${s.received < s.receivedOf && html`<div class="row"><progress max=${s.receivedOf} value=${s.received}></progress> receiving ${s.received} of ${s.receivedOf}</div>`}
         ${s.sent < s.sentOf && html`<div class="row"><progress max=${s.sentOf} value=${s.sent}></progress> sending ${s.sent} of ${s.sentOf}</div>`}
         ${s.pending.slice(0, 20).map((p) => html`<div class="row warn"><span class="grow">waiting: ${p.path || p.document}</span><span>${p.reason}, ${span(Date.now() - p.since)}</span></div>`)}
@@ -264,7 +286,7 @@ function Actors({ actors }) {
 
 function draw() {
   if (!snapshot) return
-  const { info, actors } = snapshot
+  const { info, actors, rules } = snapshot
   lookAtConflicts(info)
   render(
     html`<header>
@@ -277,6 +299,7 @@ function draw() {
       <div class="columns"><${Volumes} volumes=${info.volumes} /><${Devices} info=${info} /></div>
       <${Conflicts} />
       <${Sync} sync=${info.sync} />
+      <${Rules} rules=${rules} />
       <${Actors} actors=${actors} />`,
     root,
   )
