@@ -6,9 +6,9 @@ import type { ActorNode } from '../actors/index.js'
 import { readFrames, writeFrame } from './frames.js'
 import { type AnyResponse, Request, type RequestBody, Response } from './messages.js'
 import {
+  type BackupInfo,
   type CheckCountsInfo,
   type CheckInfo,
-  type BackupInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,

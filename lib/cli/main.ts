@@ -21,7 +21,22 @@ const program = new Command('peerdrive')
   .description('A versioned, peer-to-peer file system: mounted, synchronized, without a server.')
   .showHelpAfterError('(`peerdrive --help` lists the commands)')
 
-for (const command of [start, status, log, cat, restore, pair, conflicts, why, sync, rule, backup, check, console_, stop])
+for (const command of [
+  start,
+  status,
+  log,
+  cat,
+  restore,
+  pair,
+  conflicts,
+  why,
+  sync,
+  rule,
+  backup,
+  check,
+  console_,
+  stop,
+])
   command.register(program)
 
 // Without a command a node is started: a command that does not exist must not be taken for an argument of that.

@@ -3,9 +3,9 @@
 
 import type { ActorNode, ActorSystem } from '../actors/index.js'
 import {
+  type BackupInfo,
   type CheckCountsInfo,
   type CheckInfo,
-  type BackupInfo,
   type ConflictInfo,
   type DeviceInfo,
   type InvitationInfo,
