@@ -9,15 +9,15 @@
     (local $h i32) (local $stop i32) (local $left i32)
     (local.set $h (global.get $hash))
     ;; Up to the minimum nothing is looked at.
-    (if (i32.lt_u (local.get $length) (i32.const 16384)) (then
-      (local.set $left (i32.sub (i32.const 16384) (local.get $length)))
+    (if (i32.lt_u (local.get $length) (i32.const 8192)) (then
+      (local.set $left (i32.sub (i32.const 8192) (local.get $length)))
       (if (i32.ge_u (local.get $left) (i32.sub (local.get $end) (local.get $p))) (then (return (i32.const 0))))
       (local.set $p (i32.add (local.get $p) (local.get $left)))
-      (local.set $length (i32.const 16384))
+      (local.set $length (i32.const 8192))
       (local.set $h (i32.const 0))))
     ;; Up to the normal size: the strict mask.
-    (if (i32.lt_u (local.get $length) (i32.const 65536)) (then
-      (local.set $left (i32.sub (i32.const 65536) (local.get $length)))
+    (if (i32.lt_u (local.get $length) (i32.const 32768)) (then
+      (local.set $left (i32.sub (i32.const 32768) (local.get $length)))
       (if (i32.gt_u (local.get $left) (i32.sub (local.get $end) (local.get $p)))
         (then (local.set $left (i32.sub (local.get $end) (local.get $p)))))
       (local.set $stop (i32.add (local.get $p) (local.get $left)))
@@ -27,10 +27,10 @@
         (local.set $h (i32.add (i32.shl (local.get $h) (i32.const 1))
           (i32.load (i32.shl (i32.load8_u (local.get $p)) (i32.const 2)))))
         (local.set $p (i32.add (local.get $p) (i32.const 1)))
-        (if (i32.eqz (i32.and (local.get $h) (i32.const 0xffffc000))) (then (return (local.get $p))))
+        (if (i32.eqz (i32.and (local.get $h) (i32.const 0xffff8000))) (then (return (local.get $p))))
         (br $next)))))
     ;; Up to the maximum: the loose mask.
-    (local.set $left (i32.sub (i32.const 262144) (local.get $length)))
+    (local.set $left (i32.sub (i32.const 131072) (local.get $length)))
     (if (i32.gt_u (local.get $left) (i32.sub (local.get $end) (local.get $p)))
       (then (local.set $left (i32.sub (local.get $end) (local.get $p)))))
     (local.set $stop (i32.add (local.get $p) (local.get $left)))
@@ -40,8 +40,8 @@
       (local.set $h (i32.add (i32.shl (local.get $h) (i32.const 1))
         (i32.load (i32.shl (i32.load8_u (local.get $p)) (i32.const 2)))))
       (local.set $p (i32.add (local.get $p) (i32.const 1)))
-      (if (i32.eqz (i32.and (local.get $h) (i32.const 0xfffc0000))) (then (return (local.get $p))))
+      (if (i32.eqz (i32.and (local.get $h) (i32.const 0xfff80000))) (then (return (local.get $p))))
       (br $next)))
-    (if (i32.eq (local.get $length) (i32.const 262144)) (then (return (local.get $p))))
+    (if (i32.eq (local.get $length) (i32.const 131072)) (then (return (local.get $p))))
     (global.set $hash (local.get $h))
     (i32.const 0)))

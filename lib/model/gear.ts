@@ -4,14 +4,14 @@
 import { hash } from 'node:crypto'
 
 /** No chunk but the last is shorter. Bytes. */
-export const CHUNK_MIN = 16 * 1024
+export const CHUNK_MIN = 8 * 1024
 /** Up to here the strict mask decides, above the loose one, which draws sizes towards it. Bytes. */
-export const CHUNK_NORMAL = 64 * 1024
+export const CHUNK_NORMAL = 32 * 1024
 /** No chunk is longer. Bytes. */
-export const CHUNK_MAX = 256 * 1024
-/** 18 and 14 bits: FastCDC's normalisation level 2 around 2^16. The upper bits, which see the most bytes. */
-export const MASK_STRICT = 0xffffc000 | 0
-export const MASK_LOOSE = 0xfffc0000 | 0
+export const CHUNK_MAX = 128 * 1024
+/** 17 and 13 bits: FastCDC's normalisation level 2 around 2^15. The upper bits, which see the most bytes. */
+export const MASK_STRICT = 0xffff8000 | 0
+export const MASK_LOOSE = 0xfff80000 | 0
 
 /** 256 numbers of 32 bits: SHA-256 of "PeerDrive gear 0" … "PeerDrive gear 31", read as big-endian words. */
 export const GEAR: Int32Array = makeGear()

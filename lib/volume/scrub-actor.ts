@@ -21,7 +21,7 @@ export interface ScrubComponents {
 export interface ScrubInit {
   /** Milliseconds between two steps. Default: a minute. */
   everyMs?: number
-  /** Chunks of one step, about 64 KiB each. Default 64. */
+  /** Chunks of one step, about 37 KiB each. Default 64. */
   chunks?: number
 }
 
