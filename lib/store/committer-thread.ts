@@ -2,7 +2,7 @@
 //
 // workerData: CommitterThreadInit. First message out: { ready: { end, reports } } or { failed: { code, message } }, after which
 // the thread ends. Then requests { id, method, args } → { id, result } or { id, error: { name, code, message } }, and, unasked,
-// { committed, heads } after each commit and { report } now and then. { method: 'wake' } and { method: 'leave' } (end at once) without an id have no answer.
+// { committed } after each commit and { report } now and then. { method: 'wake' } and { method: 'leave' } (end at once) without an id have no answer.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import type { DId } from '../model/types.js'
@@ -59,7 +59,7 @@ function start(init: CommitterThreadInit): void {
   // A volume thread that lives says itself where the journal ends.
   if (!init.resume) Atomics.store(progress, PROGRESS_JOURNAL_END, BigInt(end))
   const committer = new Committer({ ...components, progress, batch }, init)
-  committer.onCommitted = (committed) => port.postMessage(committed)
+  committer.onCommitted = ({ committed }) => port.postMessage({ committed })
   port.on('message', (request: CommitterRequest) => serve(committer, request))
   ready = true
   port.postMessage({ ready: { end, reports } })

@@ -28,6 +28,7 @@ export class HeadFeed {
   committed(): void {
     this.#reader.refresh()
     const last = this.#reader.lastSeq
+    if (this.#listeners.size === 0) this.#told = last
     while (this.#told < last) {
       const rows = this.#reader.changes(this.#told, PAGE)
       this.#told = rows.length === PAGE ? rows[PAGE - 1].seq : last
