@@ -2,12 +2,9 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
+import { launchBrowser } from './browser.js'
 import { eventually, hasFuse, NodeProcess, scratch } from './support.js'
-
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((f) =>
-  fs.existsSync(f),
-)
 
 describe('The console', function () {
   this.timeout(120_000)
@@ -30,24 +27,12 @@ describe('The console', function () {
   })
 
   describe('in a browser', () => {
-    let browser: Browser
+    let browser: Browser | undefined
     let page: Page
 
     before(async function () {
-      if (!CHROMIUM) {
-        console.log('skipped: the web console is tested in Chromium, which is not installed (package chromium)')
-        return this.skip()
-      }
-      browser = await chromium.launch({
-        executablePath: CHROMIUM,
-        args: [
-          '--no-sandbox',
-          '--disable-gpu',
-          '--disable-background-networking',
-          '--disable-component-update',
-          '--disable-sync',
-        ],
-      })
+      browser = await launchBrowser()
+      if (!browser) return this.skip()
       page = await browser.newPage()
     })
     after(() => browser?.close())
