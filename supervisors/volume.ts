@@ -11,6 +11,7 @@ import { type ChildSpec, supervisor } from '../lib/actors/index.js'
 import { committerSpec } from '../lib/volume/committer-actor.js'
 import { engineSpec } from '../lib/volume/engine-actor.js'
 import { handleSpec } from '../lib/volume/handle-actor.js'
+import { holdingSpec } from '../lib/volume/holding-actor.js'
 import { mountSpec } from '../lib/volume/mount-actor.js'
 import type { VolumeResources } from '../lib/volume/resources.js'
 import { retentionSpec } from '../lib/volume/retention-actor.js'
@@ -27,6 +28,7 @@ export function volumeSupervisor(volume: VolumeResources): ChildSpec {
       handlesSupervisor(volume),
       retentionSpec(volume),
       scrubSpec(volume),
+      holdingSpec(volume),
       ...(volume.mountPoint ? [mountSpec(volume.mountPoint)] : []),
     ],
   }) as ChildSpec

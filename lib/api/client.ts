@@ -11,7 +11,9 @@ import {
   type CheckInfo,
   type ConflictInfo,
   type DeviceInfo,
+  type HoldOptions,
   type InvitationInfo,
+  type JoinOptions,
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
@@ -104,7 +106,7 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
     await this.#call({ unpair: { peer } })
   }
 
-  async join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo> {
+  async join(options: JoinOptions): Promise<VolumeInfo> {
     return (await this.#call({ join: options })).volume as unknown as VolumeInfo
   }
 
@@ -149,6 +151,15 @@ export class ApiClient implements Omit<NodeServices, 'actors' | 'subscribe'> {
       if (checking) progress(checking as CheckCountsInfo)
     })
     return (checked?.volumes ?? []) as CheckInfo[]
+  }
+
+  async hold(volume: string, { hold, budget, retainMs }: HoldOptions): Promise<VolumeInfo> {
+    const call = { volume, hold, budget, retainMs, forEver: retainMs === 0 }
+    return (await this.#call({ hold: call })).volume as unknown as VolumeInfo
+  }
+
+  async pin(path: Uint8Array, pinned: boolean): Promise<void> {
+    await this.#call({ pin: { path, pinned } })
   }
 
   async actors(): Promise<ActorNode> {

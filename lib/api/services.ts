@@ -39,6 +39,30 @@ export interface VolumeInfo {
   conflicts: number
   openHandles: HandleInfo[]
   reports: string[]
+  holding: HoldingInfo
+}
+
+/** What a volume holds on this device. */
+export interface HoldingInfo {
+  hold: 'everything' | 'on-demand'
+  /** On demand: bytes that contents may take here. */
+  budget: number
+  /** Milliseconds after which old versions may be given away; 0: never. */
+  retainMs: number
+  /** Paths from the root of what stays here. */
+  pins: string[]
+  /** Bytes that contents take here; 0 where they are not counted. */
+  bytes: number
+  /** Files that should be here and are not yet. */
+  lacking: number
+}
+
+/** What is said of it; absent: as it is. */
+export interface HoldOptions {
+  hold?: 'everything' | 'on-demand'
+  budget?: number
+  /** 0: for ever. */
+  retainMs?: number
 }
 
 export interface HandleInfo {
@@ -195,6 +219,15 @@ export interface CheckInfo {
   findings: string[]
 }
 
+export interface JoinOptions {
+  volume: string
+  peer?: string
+  label?: string
+  mountPoint?: string
+  /** Contents come when they are read. */
+  onDemand?: boolean
+}
+
 export interface InvitationInfo {
   token: string
   expiresAt: number
@@ -220,7 +253,11 @@ export interface NodeServices {
   invite(minutes: number): Promise<InvitationInfo>
   pair(token: string): Promise<DeviceInfo>
   unpair(peer: string): Promise<void>
-  join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
+  join(options: JoinOptions): Promise<VolumeInfo>
+  /** Says what a volume holds on this device. Empty name: the only one there is. */
+  hold(volume: string, options: HoldOptions): Promise<VolumeInfo>
+  /** What is at the path, and everything in it, stays on this device; or need not any more. */
+  pin(path: Uint8Array, pinned: boolean): Promise<void>
   /** Reads whole volumes of this name (empty: all) in the background; `progress` hears of it a few times in a second. */
   check(volume: string, progress: (counts: CheckCountsInfo) => void): Promise<CheckInfo[]>
   /** Pauses or goes on with the sync of a volume with a peer (or an attached volume), or lets go on what was stopped; empty names mean all. */

@@ -91,12 +91,13 @@ export class Session {
       return { ok: {} }
     }
     if (request.join) {
-      const { volume, peer, label, mountPoint } = request.join
+      const { volume, peer, label, mountPoint, onDemand } = request.join
       const joined = await services.join({
         volume: volume ?? '',
         peer: peer || undefined,
         label: label || undefined,
         mountPoint: mountPoint || undefined,
+        onDemand: onDemand || undefined,
       })
       return { volume: joined as unknown as ResponseBody['volume'] }
     }
@@ -111,6 +112,19 @@ export class Session {
     }
     const ofRules = await this.#performRules(request)
     if (ofRules) return ofRules
+    if (request.hold) {
+      const { volume, hold, budget, retainMs, forEver } = request.hold
+      const held = await services.hold(volume ?? '', {
+        ...(hold ? { hold: holdOf(hold) } : {}),
+        ...(budget ? { budget } : {}),
+        ...(retainMs || forEver ? { retainMs: forEver ? 0 : (retainMs ?? 0) } : {}),
+      })
+      return { volume: held as unknown as ResponseBody['volume'] }
+    }
+    if (request.pin) {
+      await services.pin(bytesOf(request.pin.path), request.pin.pinned ?? false)
+      return { ok: {} }
+    }
     if (request.actors) return { actors: JSON.stringify(services.actors()) }
     if (request.kill) {
       await services.kill(request.kill.actor ?? '')
@@ -173,6 +187,11 @@ function ruleOf(said: Partial<{ [K in keyof RuleInfo]: RuleInfo[K] | null }>): R
     ...{ source: source ?? '', target: target ?? '', paused: paused ?? false },
     ...{ schedule: schedule ?? [], limit: limit ?? 0 },
   }
+}
+
+function holdOf(said: string): 'everything' | 'on-demand' {
+  if (said === 'everything' || said === 'on-demand') return said
+  throw new ServiceError('BAD_REQUEST', `A volume holds 'everything' or 'on-demand', not '${said}'.`)
 }
 
 function bytesOf(path: Uint8Array | null | undefined): Uint8Array {

@@ -7,6 +7,7 @@ import * as cat from './commands/cat.js'
 import * as check from './commands/check.js'
 import * as conflicts from './commands/conflicts.js'
 import * as console_ from './commands/console.js'
+import * as hold from './commands/hold.js'
 import * as log from './commands/log.js'
 import * as pair from './commands/pair.js'
 import * as restore from './commands/restore.js'
@@ -33,6 +34,7 @@ for (const command of [
   sync,
   rule,
   backup,
+  hold,
   check,
   console_,
   stop,

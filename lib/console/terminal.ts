@@ -51,7 +51,7 @@ export function renderScreen(
     head.push(
       `${bold(printable(v.label))}  ${v.mounted ? v.mountPoint : 'not mounted'}  ${v.documents} documents  ${
         v.backlog ? yellow(`${v.backlog} bytes to commit`) : green('all committed')
-      }${v.conflicts ? yellow(`  ${v.conflicts} conflicts`) : ''}`,
+      }${v.holding.hold === 'on-demand' ? dim('  on demand') : ''}${v.conflicts ? yellow(`  ${v.conflicts} conflicts`) : ''}`,
     )
   for (const p of info.peers)
     head.push(

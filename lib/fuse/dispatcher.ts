@@ -2,9 +2,10 @@
 // Never waits and never reads from the device itself. Invariant: after `serve` the request is answered, noted as pending,
 // or of a kind that has no answer, whatever the file system does (also if it throws).
 
+import { AsideRequests } from './aside.js'
 import { EIO, ENAMETOOLONG, ENOSYS, ERANGE } from './errno.js'
 import { FileOperations } from './file-operations.js'
-import type { Request } from './file-system.js'
+import { NotYet, type Request } from './file-system.js'
 import { negotiate } from './handshake.js'
 import {
   FSYNC_FDATASYNC,
@@ -24,6 +25,9 @@ const EPROTO = -71
 
 /** `request`: number of the request being served, for file systems that answer PENDING. */
 export class Dispatcher extends FileOperations implements Request {
+  /** What cannot be served yet. */
+  readonly aside = new AsideRequests()
+
   /** The kernel took its last leave (only block device mounts say so). */
   destroyed = false
 
@@ -44,6 +48,7 @@ export class Dispatcher extends FileOperations implements Request {
       this.dispatch(opcode, header[4] + header[5] * 0x100000000)
       if (this.reply.owed) throw new Error(`Request ${opcode} was left without an answer`)
     } catch (error) {
+      if (error instanceof NotYet && this.putAside(opcode)) return
       if (this.reply.owed) this.settleAfterThrow(opcode)
       this.onError(error instanceof Error ? error : new Error(String(error)), opcode)
       if (this.options.crashOnError) throw error
@@ -63,6 +68,30 @@ export class Dispatcher extends FileOperations implements Request {
     }
     this.in.set([FUSE_KERNEL_VERSION, minor, 128 << 10, flags, flags2])
     this.init()
+  }
+
+  /** The request waits for somebody's word, as a pending one does. */
+  private putAside(opcode: number): boolean {
+    const header = this.header
+    if (!this.reply.owed || canPend(opcode)) return false
+    if (!this.aside.put(this.unique, header, this.body.subarray(0, this.length))) return false
+    if (!this.memory.addPending(header[2], header[3])) {
+      this.aside.take(this.unique)
+      return false
+    }
+    this.reply.none()
+    return true
+  }
+
+  /** Serves a request that was put aside, from its beginning. Only between two requests. False: there is none of this number. */
+  again(unique: bigint): boolean {
+    const request = this.aside.take(unique)
+    if (!request) return false
+    this.body.set(request.body)
+    this.header.set(request.header)
+    this.memory.removePending(this.header[2], this.header[3])
+    this.serve(request.body.length + IN_HEADER)
+    return true
   }
 
   private settleAfterThrow(opcode: number): void {

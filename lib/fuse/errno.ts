@@ -30,4 +30,6 @@ export const ENODATA = -61
 export const EOVERFLOW = -75
 export const EOPNOTSUPP = -95
 export const ENOTCONN = -107
+export const ETIMEDOUT = -110
+export const EHOSTUNREACH = -113
 export const ESTALE = -116

@@ -46,6 +46,15 @@ export interface Caller {
 /** Answered at once, or `PENDING`: the answer is given later through `Completion` (see `Request`). */
 export const PENDING = Symbol('pending')
 
+/**
+ * Thrown by an operation that cannot be served yet, and has changed nothing: its bytes have to come from elsewhere first. The
+ * request is put aside and served again, from its beginning, or answered with an errno, when the owner of the loop says so
+ * (`KernelLoop.again`, `KernelLoop.giveUp`).
+ */
+export class NotYet extends Error {
+  override name = 'NotYet'
+}
+
 /** A failed operation: a *negative* errno of Linux, e.g. `-2` for ENOENT. 0 is success of operations without a result. */
 export type Errno = number
 

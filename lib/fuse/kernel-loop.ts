@@ -83,6 +83,16 @@ export class KernelLoop {
     return complete(this.session, unique, error)
   }
 
+  /** Serves a request again whose operation threw NotYet. Between requests only, e.g. from `onDoorbell`. */
+  again(unique: bigint): void {
+    this.dispatcher.again(unique)
+  }
+
+  /** Answers a request whose operation threw NotYet with a negative errno. */
+  giveUp(unique: bigint, errno: number): void {
+    if (this.dispatcher.aside.take(unique)) complete(this.session, unique, errno)
+  }
+
   /** Until `release`, the loop sleeps in the event loop: for asynchronous work under way in this thread. Counted. */
   hold(): void {
     this.held++

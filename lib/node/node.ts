@@ -19,7 +19,7 @@ import type { DriverName } from '../fuse/driver.js'
 import { hex } from '../model/bytes.js'
 import { connectionSpecs, deviceKeyOf, discoverySpec, followTrust, Peers } from '../peers/index.js'
 import { type ManagerArgs, type ManagerMessage, manager } from '../sync/manager.js'
-import type { Session } from '../sync/session.js'
+import { FEATURE_HOLDING, type Session } from '../sync/session.js'
 import type { Volume } from '../volume/contract.js'
 import { attachmentsSpec } from './attachments.js'
 import { readConfig, writeConfig } from './config.js'
@@ -72,6 +72,7 @@ export async function startNode(init: NodeInit): Promise<RunningNode> {
     name: init.name,
     port: init.port ?? config.port,
     discovery: { enabled: init.discovery },
+    link: { features: [FEATURE_HOLDING] },
   })
   const system = new ActorSystem(
     {},

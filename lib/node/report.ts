@@ -6,6 +6,7 @@ import type { Peers } from '../peers/index.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers, stateOf, type WorkerView, waitsOf } from '../sync/worker.js'
 import { MAX_CONFLICTS } from './documents.js'
+import { holdingInfo } from './holding.js'
 import { type OpenVolume, shownPath, type VolumeList } from './volume-list.js'
 
 const VERSION = '0.1.0'
@@ -58,6 +59,7 @@ export async function volumeInfo(open: OpenVolume): Promise<VolumeInfo> {
     conflicts: open.volume.conflicts(MAX_CONFLICTS).length,
     openHandles: await open.handles(),
     reports: status.reports.slice(-10),
+    holding: await holdingInfo(open.volume),
   }
 }
 

@@ -8,7 +8,9 @@ import {
   type CheckInfo,
   type ConflictInfo,
   type DeviceInfo,
+  type HoldOptions,
   type InvitationInfo,
+  type JoinOptions,
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
@@ -31,6 +33,7 @@ import { livingWorkers } from '../sync/worker.js'
 import { Checks } from './checks.js'
 import { findPeer } from './devices.js'
 import { Documents } from './documents.js'
+import { pinPath, setHolding } from './holding.js'
 import { Offers } from './offers.js'
 import { nodeInfo, volumeInfo } from './report.js'
 import { Rules } from './rules.js'
@@ -114,7 +117,20 @@ export class Services implements NodeServices {
     this.tell({ kind: 'peers' })
   }
 
-  async join(options: { volume: string; peer?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo> {
+  async hold(volume: string, options: HoldOptions): Promise<VolumeInfo> {
+    const open = this.#parts.volumes.find(volume)
+    await setHolding(open.volume, options)
+    this.tell({ kind: 'volumes' })
+    return volumeInfo(open)
+  }
+
+  async pin(path: Uint8Array, pinned: boolean): Promise<void> {
+    const { volume, names } = this.#parts.volumes.locate(path)
+    await pinPath(volume, names, pinned)
+    this.tell({ kind: 'volumes' })
+  }
+
+  async join(options: JoinOptions): Promise<VolumeInfo> {
     const { peers, volumes } = this.#parts
     const peer = options.peer ? findPeer(peers, options.peer).id : undefined
     const open = await volumes.join(await this.#offers.find(options.volume, peer), options)

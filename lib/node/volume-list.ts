@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { ChildSpec } from '../actors/index.js'
-import { type HandleInfo, ServiceError } from '../api/services.js'
+import { type HandleInfo, type JoinOptions, ServiceError } from '../api/services.js'
 import type { DriverName } from '../fuse/driver.js'
 import { equal } from '../model/bytes.js'
 import { createVolume } from '../store/volume-store.js'
@@ -116,6 +116,15 @@ export class VolumeList {
     await Promise.all(this.#open.map(({ parts }) => parts.resources.opened))
   }
 
+  /** By its name; without one the only one that there is. Throws ServiceError. */
+  find(label: string): OpenVolume {
+    const found = this.#open.filter(({ face }) => !label || face.volume.label === label)
+    if (found.length === 1) return found[0].face
+    if (found.length === 0)
+      throw new ServiceError('NO_SUCH_VOLUME', `There is no volume '${label}' here; \`peerdrive status\` lists them.`)
+    throw new ServiceError('AMBIGUOUS_VOLUME', 'There are several volumes here: say which one (--volume NAME).')
+  }
+
   /** The volume in which an absolute path lies, and the names from its root. Throws ServiceError. */
   locate(file: Uint8Array): { volume: Volume; names: Uint8Array[] } {
     const bytes = Buffer.from(file)
@@ -133,7 +142,7 @@ export class VolumeList {
    * Takes part in a volume of another device: a replica with the same root document, filled by sync. A home volume in which
    * nothing was ever stored makes way for it.
    */
-  async join(offer: Offer, options: { label?: string; mountPoint?: string }): Promise<OpenVolume> {
+  async join(offer: Offer, options: Omit<JoinOptions, 'volume'>): Promise<OpenVolume> {
     const known = this.#open.find(({ face }) => !face.attached && equal(face.volume.root, offer.root))
     if (known) throw new ServiceError('JOINED_ALREADY', `That volume is here already, at ${known.face.mountPoint}.`)
     const { config, paths } = this.#init
@@ -143,7 +152,8 @@ export class VolumeList {
     )
     const mountPoint = options.mountPoint ?? unused?.entry.mountPoint ?? freePath(`${paths.mountPoint}-${label}`)
     const directory = freePath(path.join(paths.data, 'volumes', label))
-    await createVolume({ directory, label, author: this.#parts.author, root: offer.root })
+    const holding = options.onDemand ? { hold: 'on-demand' as const } : undefined
+    await createVolume({ directory, label, author: this.#parts.author, root: offer.root, holding })
     if (unused) await this.#closeOne(unused)
     const entry = { label, directory, mountPoint }
     config.volumes.push(entry)

@@ -9,6 +9,7 @@ import path from 'node:path'
 import type { DId } from '../model/types.js'
 import { DiskError, NoSpaceError, StoreError, typedError } from './errors.js'
 import { Fold } from './fold.js'
+import { GONE_PACKS, removeGonePacks } from './giving-away.js'
 import { type Frame, type JournalCut, JournalReader } from './journal-reader.js'
 import { removeSegmentsBelow } from './journal-segments.js'
 import { syncDirectory, type VolumeLayout } from './layout.js'
@@ -61,6 +62,8 @@ export class Batch {
   readonly reviser: Reviser
   readonly sealer: Sealer
   readonly fold: Fold
+  /** Packs in which nothing is any more: their files go after the commit that says so. */
+  readonly gonePacks: number[] = []
   readonly #c: BatchComponents
   #journal: JournalReader
   /** Folded and durable. */
@@ -91,6 +94,7 @@ export class Batch {
   #openPacks(): PackState {
     const { reader, layout, report } = this.#c
     const state = { pack: reader.meta('pack'), end: reader.meta('packEnd'), last: reader.meta('lastPack') }
+    removeGonePacks(layout, reader.setting(GONE_PACKS))
     const { reports, short } = cutPacks(layout, state)
     for (const text of reports) report(text)
     return short ? { pack: state.last + 1, end: 0, last: state.last + 1 } : state
@@ -193,9 +197,16 @@ export class Batch {
     this.writer.kept()
     this.#stored = position
     for (const spool of this.fold.spools.goneFiles) fs.rmSync(layout.spool(spool), { force: true })
+    if (this.gonePacks.length > 0) this.#removePacks(this.gonePacks.splice(0))
     this.fold.clear()
     this.view.clear()
     this.#removeSegments(replayFrom)
+  }
+
+  /** Should it be cut short, the next start does it: the setting says which. */
+  #removePacks(packs: number[]): void {
+    this.packs.forget(packs)
+    for (const pack of packs) fs.rmSync(this.#c.layout.pack(pack), { force: true })
   }
 
   #syncSpools(): void {
@@ -215,6 +226,7 @@ export class Batch {
   /** Forgets what is not committed; it will be folded again. */
   abort(): void {
     this.writer.takeBack()
+    this.gonePacks.length = 0
     this.packs.close()
     this.fold.clear()
     this.pending.clear()

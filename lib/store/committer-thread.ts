@@ -8,6 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { DId } from '../model/types.js'
 import { Batch } from './batch.js'
 import { Committer } from './committer.js'
+import { ChunkMissingError } from './errors.js'
 import { VolumeLayout } from './layout.js'
 import { PROGRESS_JOURNAL_END } from './records.js'
 import { recover } from './recovery.js'
@@ -34,6 +35,9 @@ export interface CommitterMethods {
   importRevisions(encoded: Uint8Array[]): Promise<Uint8Array[]>
   importChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
   repairChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
+  dropChunks(ids: Uint8Array[]): Promise<number>
+  moveChunks(pack: number, ids: Uint8Array[]): Promise<void>
+  removePacks(packs: number[]): Promise<number[]>
   setSetting(key: string, value?: Uint8Array): Promise<void>
   /** Flushes nothing; the thread can be terminated when it answered. */
   close(): Promise<void>
@@ -79,8 +83,14 @@ function serve(committer: Committer, { id, method, args = [] }: CommitterRequest
   )
 }
 
-function plain(error: Error & { code?: string }): { name: string; code?: string; message: string } {
-  return { name: error.name, code: error.code, message: error.message }
+function plain(error: Error & { code?: string }): {
+  name: string
+  code?: string
+  message: string
+  missing?: Uint8Array
+} {
+  const missing = error instanceof ChunkMissingError ? error.id : undefined
+  return { name: error.name, code: error.code, message: error.message, missing }
 }
 
 if (parentPort) {

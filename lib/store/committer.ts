@@ -10,9 +10,11 @@ import { hashOf, ridOf } from '../model/hash.js'
 import { CHUNK_LIMIT, type ChunkId, type RId } from '../model/types.js'
 import { Batch, type BatchComponents, type BatchInit, type Committed, isFatal } from './batch.js'
 import { ImportError, StoreError, TooLargeError } from './errors.js'
+import { dropChunks, moveChunks, removePacks } from './giving-away.js'
 import type { VolumeLayout } from './layout.js'
 import { PROGRESS_ASLEEP, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from './records.js'
 import { commitSpool, type SpoolCommit, type SpoolCommitted } from './spool-commit.js'
+import type { StoreReader } from './tables.js'
 
 const FRAMES = 4096
 const BYTES = 8 << 20
@@ -43,6 +45,7 @@ interface Request {
 export class Committer {
   readonly batch: Batch
   readonly #layout: VolumeLayout
+  readonly #reader: StoreReader
   readonly #progress: BigInt64Array
   readonly #monotonic: () => number
   readonly #report: (text: string) => void
@@ -65,6 +68,7 @@ export class Committer {
 
   constructor(components: BatchComponents & { progress: BigInt64Array; batch?: Batch }, init: CommitterInit) {
     this.#layout = components.layout
+    this.#reader = components.reader
     this.#progress = components.progress
     this.#monotonic = components.monotonic
     this.#report = components.report
@@ -287,6 +291,21 @@ export class Committer {
       for (const chunk of chunks) checkChunk(chunk)
       this.batch.reviser.repair(chunks)
     })
+  }
+
+  /** Forgets the bytes of these chunks. Only for whoever made sure that another device keeps them. Answers how many bytes. */
+  dropChunks(ids: ChunkId[]): Promise<number> {
+    return this.#request(() => dropChunks(this.batch, ids))
+  }
+
+  /** Copies those of the chunks that lie in this pack into the current one. */
+  moveChunks(pack: number, ids: ChunkId[]): Promise<void> {
+    return this.#request(() => moveChunks(this.batch, pack, ids))
+  }
+
+  /** Removes the files of those of the packs in which nothing is any more; answers which. */
+  removePacks(packs: number[]): Promise<number[]> {
+    return this.#request(() => removePacks(this.batch, this.#reader, packs))
   }
 
   /** Absent value: removes it. Rejects with TooLargeError. */

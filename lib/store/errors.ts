@@ -1,5 +1,7 @@
 // The errors of a volume's store. Each says what happened, why, and what to do; `code` is stable.
 
+import type { Content } from '../model/types.js'
+
 /** Base of all of them, so that callers can tell them from faults in the program. */
 export class StoreError extends Error {
   constructor(
@@ -75,7 +77,17 @@ export class DiskError extends StoreError {
   }
 }
 
+/** Where in a content bytes were wanted: [from, to). */
+export interface WantedRange {
+  content: Content
+  from: number
+  to: number
+}
+
 export class ChunkMissingError extends StoreError {
+  /** Told by whoever read a content. */
+  wanted?: WantedRange
+
   constructor(readonly id: Uint8Array) {
     super(
       'CHUNK_MISSING',
@@ -85,6 +97,8 @@ export class ChunkMissingError extends StoreError {
 }
 
 export class ChunkDamagedError extends StoreError {
+  wanted?: WantedRange
+
   constructor(
     readonly id: Uint8Array,
     where: string,

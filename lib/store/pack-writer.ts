@@ -90,6 +90,12 @@ export class PackWriter {
   /** Goes on in the next pack if `length` more bytes do not fit into this one. */
   #roll(length: number): void {
     if (this.#now.end === 0 || this.#now.end + length <= this.#max) return
+    this.next()
+  }
+
+  /** Goes on in the next pack, so that nothing is appended any more to the one that there is. */
+  next(): void {
+    if (this.#now.end === 0) return
     this.flush()
     this.#full.push(this.#descriptor())
     this.#fd = -1

@@ -14,6 +14,8 @@ const OPEN_MAX = 32
 /** Where chunks lie: StoreReader, or the committer's view of what it is about to commit. */
 export interface ChunkIndex {
   chunk(id: ChunkId): ChunkLocation | undefined
+  /** Later answers are of now. */
+  refresh?(): void
 }
 
 export class PackReader {
@@ -31,10 +33,19 @@ export class PackReader {
 
   /** All bytes of a chunk, in a new array. Throws ChunkMissingError; ChunkDamagedError if they are not those of its id. */
   chunk(id: ChunkId, verify = true): Uint8Array {
-    const location = this.#index.chunk(id)
+    let location = this.#index.chunk(id)
     if (!location) throw new ChunkMissingError(id)
     const bytes = new Uint8Array(location.length)
-    this.read(id, location, 0, bytes)
+    try {
+      this.read(id, location, 0, bytes)
+    } catch (error) {
+      // It may have been moved meanwhile, and its old pack be gone.
+      const before = location
+      this.#index.refresh?.()
+      location = this.#index.chunk(id)
+      if (!location || (location.pack === before.pack && location.offset === before.offset)) throw error
+      this.read(id, location, 0, bytes)
+    }
     if (verify && !equal(hashOf(bytes), id)) {
       throw new ChunkDamagedError(id, this.#layout.pack(location.pack), `its hash is ${hex(hashOf(bytes))}`)
     }
@@ -69,6 +80,16 @@ export class PackReader {
       fs.closeSync(old)
     }
     return fd
+  }
+
+  /** These are gone, or will be. */
+  forget(packs: number[]): void {
+    for (const pack of packs) {
+      const fd = this.#open.get(pack)
+      if (fd === undefined) continue
+      this.#open.delete(pack)
+      fs.closeSync(fd)
+    }
   }
 
   close(): void {

@@ -76,6 +76,11 @@ export class PendingWrites {
 /** Most bytes of a working copy that recovery puts together from the journal; larger ones are spools. */
 export const SETTLE_MAX = 16 << 20
 
+/** The changes begin with nothing, so that what was there before need not be read: it may not be here. */
+export function isWhole([first]: PendingChange[]): boolean {
+  return first?.kind === 'truncate' && first.offset === 0
+}
+
 /** The content after the changes. `read` gives bytes of the journal. Bounded by SETTLE_MAX: what lies beyond is cut. */
 export function applyChanges(
   base: Uint8Array,

@@ -10,7 +10,7 @@ import { sizeOf } from './fold-spools.js'
 import type { JournalCut } from './journal-reader.js'
 import { cutJournal, listSegments } from './journal-segments.js'
 import { syncDirectory } from './layout.js'
-import { applyChanges, type PendingChange } from './pending.js'
+import { applyChanges, isWhole, type PendingChange } from './pending.js'
 import type { InodeRecord, Lsn, SpoolRecord } from './records.js'
 
 const BOUNDS = { frames: 20_000, bytes: 32 << 20, until: Number.POSITIVE_INFINITY }
@@ -71,7 +71,8 @@ function settleWrites(batch: Batch, { report }: BatchComponents): void {
 
 function settled(batch: Batch, row: InodeRecord, changes: PendingChange[]): InodeRecord {
   const base = row.content.kind === 'committed' ? row.content.content : undefined
-  const before = row.content.kind === 'bytes' ? row.content.bytes : base && readContent(base, batch.packs.source)
+  const known = row.content.kind === 'bytes' ? row.content.bytes : undefined
+  const before = isWhole(changes) ? undefined : (known ?? (base && readContent(base, batch.packs.source)))
   const bytes = applyChanges(before ?? new Uint8Array(0), changes, (lsn, length) => batch.readBytes(lsn, length))
   return { ...row, ...lastTime(row, changes), content: { kind: 'bytes', bytes }, size: bytes.length }
 }

@@ -226,6 +226,29 @@ export class StoreReader {
     return row && copyOf(row, row.length)
   }
 
+  /** Revisions in the order of their ids, those after `after`, at most `limit`. */
+  revisions(after: RId | undefined, limit: number): { rid: RId; bytes: Uint8Array }[] {
+    const start = after && Buffer.concat([after, Buffer.of(0)])
+    const found: { rid: RId; bytes: Uint8Array }[] = []
+    for (const { key, value } of this.tables.revisions.getRange({ start, limit: Math.min(limit, RANGE_MAX) }))
+      found.push({ rid: copyOf(key), bytes: copyOf(value) })
+    return found
+  }
+
+  /** Chunks and their places in the order of their ids, those after `after`, at most `limit`. */
+  chunks(after: ChunkId | undefined, limit: number): { id: ChunkId; location: ChunkLocation }[] {
+    const start = after && Buffer.concat([after, Buffer.of(0)])
+    const found: { id: ChunkId; location: ChunkLocation }[] = []
+    for (const { key, value } of this.tables.chunks.getRange({ start, limit: Math.min(limit, RANGE_MAX) }))
+      found.push({ id: copyOf(key), location: decodeLocation(value) })
+    return found
+  }
+
+  /** How many chunks there are. */
+  get chunkCount(): number {
+    return (this.tables.chunks.getStats() as { entryCount: number }).entryCount
+  }
+
   hasRevision(rid: RId): boolean {
     return this.#row(this.tables.revisions, rid) !== undefined
   }

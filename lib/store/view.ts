@@ -49,7 +49,8 @@ export class WorkingView {
   readonly #entries = new Map<number, Map<string, EntryRecord | undefined>>()
   readonly #documents = new Map<string, DocumentRow>()
   readonly #revisions = new Map<string, { rid: RId; bytes: Uint8Array }>()
-  readonly #chunks = new Map<string, { id: ChunkId; location: ChunkLocation }>()
+  /** No location: gone. */
+  readonly #chunks = new Map<string, { id: ChunkId; location?: ChunkLocation }>()
   readonly #spools = new Map<number, SpoolRecord | undefined>()
   readonly #unsealed = new Map<number, boolean>()
   readonly #conflicts = new Map<string, { document: DId; on: boolean }>()
@@ -194,7 +195,18 @@ export class WorkingView {
   }
 
   chunk(id: ChunkId): ChunkLocation | undefined {
-    return this.#chunks.get(hex(id))?.location ?? this.#reader.chunk(id)
+    const changed = this.#chunks.get(hex(id))
+    return changed ? changed.location : this.#reader.chunk(id)
+  }
+
+  removeChunk(id: ChunkId): void {
+    this.#changed = true
+    this.#chunks.set(hex(id), { id })
+  }
+
+  /** Whether a chunk that lies in this pack is among those that changed. */
+  usesPack(pack: number): boolean {
+    return [...this.#chunks.values()].some(({ location }) => location?.pack === pack)
   }
 
   putChunk(id: ChunkId, location: ChunkLocation): void {
@@ -297,7 +309,10 @@ export class WorkingView {
       if (storedSeq > 0) tables.changes.remove(key64(storedSeq))
       tables.changes.put(key64(row.seq), asBuffer(document))
     }
-    for (const { id, location } of this.#chunks.values()) tables.chunks.put(asBuffer(id), encodeLocation(location))
+    for (const { id, location } of this.#chunks.values()) {
+      if (location) tables.chunks.put(asBuffer(id), encodeLocation(location))
+      else tables.chunks.remove(asBuffer(id))
+    }
     for (const { document, on } of this.#conflicts.values()) {
       if (on) tables.conflicts.put(asBuffer(document), Buffer.of(1))
       else tables.conflicts.remove(asBuffer(document))

@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { encodeFolder } from '../model/folder.js'
+import { EVERYTHING, encodeHolding, HOLDING_SETTING, type Holding } from '../model/holding.js'
 import { type DId, FLAG_STICKY, PART_ENTRIES, type SId, TYPE_FOLDER } from '../model/types.js'
 import { Batch } from './batch.js'
 import { EMPTY_LIVE } from './codec.js'
@@ -39,6 +40,8 @@ export interface CreateVolumeInit {
   gid?: number
   /** Permission bits of the root; default 0755. */
   mode?: number
+  /** What it holds here, if not everything. */
+  holding?: Partial<Holding>
   /** Milliseconds since the epoch; default: now. */
   now?: () => number
 }
@@ -87,6 +90,8 @@ function writeRoot(
   try {
     const row = rootRow(init)
     batch.view.putInode(row)
+    if (init.holding)
+      batch.view.putSetting(HOLDING_SETTING, encodeHolding({ ...EVERYTHING, ...init.holding, partial: true }))
     if (init.joining) batch.view.setJoining(true)
     else {
       const modified = { sec: row.mtimeSec, nsec: row.mtimeNsec }

@@ -28,7 +28,20 @@ export async function answerQuestion(
       if (!(await frames.add('documents', { document, head: head.head, revision }, revision.length + 64))) break
     }
   }
-  await frames.end()
+  await frames.end(volume && get.keeps?.length ? await kept(volume, get.keeps) : [])
+}
+
+/** What it takes to say what a volume keeps. */
+export type Keeper = Pick<Volume, 'hasChunk' | 'chunk'> & { holding: Pick<Volume['holding'], 'keeps'> }
+
+/**
+ * Those of the chunks that may be given away elsewhere, since they stay here: their bytes have been read just now and are good, and
+ * when that is said, this volume gives nothing away.
+ */
+export async function kept(volume: Keeper, ids: Uint8Array[]): Promise<Uint8Array[]> {
+  if (!volume.holding.keeps) return []
+  const read = await Promise.all(ids.map(async (id) => ((await readChunk(volume, id)) ? id : undefined)))
+  return volume.holding.keeps ? read.filter((id) => id !== undefined) : []
 }
 
 /** The frames of one answer, each sent when it is full. */
@@ -61,13 +74,14 @@ class Frames {
     return true
   }
 
-  async end(): Promise<void> {
+  async end(keeps: Uint8Array[]): Promise<void> {
     this.#part.done = true
+    this.#part.keeps = keeps
     await this.send(this.#part)
   }
 }
 
-const emptyAnswer = (id: number): Answer => ({ id, done: false, revisions: [], chunks: [], documents: [] })
+const emptyAnswer = (id: number): Answer => ({ id, done: false, revisions: [], chunks: [], documents: [], keeps: [] })
 
 /** The chunks that can be read, in order. */
 async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Uint8Array> {
@@ -81,7 +95,7 @@ async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Ui
 }
 
 /** Undefined if it is missing or damaged: the volume reports that itself. */
-async function readChunk(volume: Volume, id: Uint8Array): Promise<Uint8Array | undefined> {
+async function readChunk(volume: Pick<Volume, 'hasChunk' | 'chunk'>, id: Uint8Array): Promise<Uint8Array | undefined> {
   try {
     return volume.hasChunk(id) ? await volume.chunk(id) : undefined
   } catch {

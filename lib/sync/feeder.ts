@@ -128,7 +128,7 @@ export class Feeder {
     let seq = this.sent
     for (let i = 0; i < heads.length && size < BATCH_BYTES; i += READ_TOGETHER) {
       const group = heads.slice(i, i + READ_TOGETHER)
-      const small = await Promise.all(group.map((head) => this.#smallChunks(head, chunks)))
+      const small = await Promise.all(group.map((head) => (follow.bare ? [] : this.#smallChunks(head, chunks))))
       for (const [k, head] of group.entries()) {
         if (size >= BATCH_BYTES || chunks.size > BATCH_CHUNKS - MAX_FRESH) break
         seq = head.seq

@@ -6,7 +6,7 @@ import { hex } from '../model/bytes.js'
 import { children, rootOf, type TreeChunk } from '../model/content-tree.js'
 import { InvalidContentError } from '../model/errors.js'
 import { hashOf } from '../model/hash.js'
-import type { Chunk, ChunkId, Revision } from '../model/types.js'
+import { type Chunk, type ChunkId, type Revision, TYPE_FOLDER, TYPE_SYMLINK } from '../model/types.js'
 import { PeerLacksError, SyncProtocolError } from './errors.js'
 import type { GatherComponents } from './gather.js'
 import { ASK_BYTES, MAX_ASKED, MAX_QUESTIONS } from './limits.js'
@@ -14,6 +14,10 @@ import { ASK_BYTES, MAX_ASKED, MAX_QUESTIONS } from './limits.js'
 export interface StoreOptions {
   /** What the peer does not have is an error; otherwise it is left out, with the lists above it. */
   strict: boolean
+  /** Contents may be missing here although their lists are here: what is below lists is looked at. */
+  partial?: boolean
+  /** The data of files is left out. Lists, folders and links are not. */
+  bare?: boolean
 }
 
 /** What a list counts for in a portion: the tree above it does not tell its size. */
@@ -28,34 +32,45 @@ export class ChunkGather {
   async store(revisions: Revision[], offered: Map<string, Uint8Array>, options: StoreOptions): Promise<void> {
     const walk = new Walk(this.components, offered, options)
     try {
-      await walk.run(revisions.flatMap((revision) => [...revision.parts.values()].map(rootOf)))
+      const rootsOf = (some: Revision[]) => some.flatMap(({ parts }) => [...parts.values()].map(rootOf))
+      if (!options.bare) return await walk.run(rootsOf(revisions), false)
+      await walk.run(rootsOf(revisions.filter(isStructure)), false)
+      await walk.run(rootsOf(revisions.filter((revision) => !isStructure(revision))), true)
     } finally {
       this.stored += walk.stored
     }
   }
 }
 
+/** Whole everywhere: the tree is not there without it. */
+const isStructure = ({ type }: Revision) => type === TYPE_FOLDER || type === TYPE_SYMLINK
+
 class Walk {
   stored = 0
   readonly #components: GatherComponents
   readonly #offered: Map<string, Uint8Array>
   readonly #strict: boolean
+  readonly #partial: boolean
   readonly #seen = new Set<string>()
   /** Lists that are not stored yet, with what they name. */
   readonly #lists = new Map<string, { level: number; chunk: Chunk; below: TreeChunk[] }>()
 
-  constructor(components: GatherComponents, offered: Map<string, Uint8Array>, { strict }: StoreOptions) {
+  constructor(components: GatherComponents, offered: Map<string, Uint8Array>, { strict, partial }: StoreOptions) {
     this.#components = components
     this.#offered = offered
     this.#strict = strict
+    this.#partial = partial ?? false
   }
 
-  async run(roots: (TreeChunk | undefined)[]): Promise<void> {
-    let level = roots.filter((root) => root !== undefined).filter((chunk) => this.#isNew(chunk))
+  /** `bare`: lists only. */
+  async run(roots: (TreeChunk | undefined)[], bare: boolean): Promise<void> {
+    const wanted = (chunk: TreeChunk) => !(bare && chunk.level === 0) && this.#isNew(chunk, bare)
+    let level = roots.filter((root) => root !== undefined).filter(wanted)
     while (level.length) {
-      const lists = level.filter((chunk) => chunk.level > 0)
+      const known = level.filter((chunk) => chunk.level > 0 && this.#components.volume.hasChunk(chunk.id))
+      const lists = level.filter((chunk) => chunk.level > 0 && !known.includes(chunk))
       const data = level.filter((chunk) => chunk.level === 0)
-      const below: TreeChunk[] = []
+      const below: TreeChunk[] = known.flatMap((list) => children(list, this.#components.volume.source))
       const expand = (list: TreeChunk, bytes: Uint8Array) => {
         const named = children(list, () => bytes)
         this.#lists.set(hex(list.id), { level: list.level, chunk: { id: list.id, bytes }, below: named })
@@ -68,15 +83,17 @@ class Walk {
       const asked = this.#takeOffered(data, (chunk, bytes) => here.push({ id: chunk.id, bytes: checked(chunk, bytes) }))
       if (here.length) await this.#import(here)
       await this.#fetchData(asked)
-      level = below.filter((chunk) => this.#isNew(chunk))
+      level = below.filter(wanted)
     }
-    await this.#storeLists()
+    await this.#storeLists(bare)
   }
 
-  #isNew(chunk: TreeChunk): boolean {
+  /** A list that is here has all below it here, unless data may be missing. */
+  #isNew(chunk: TreeChunk, bare: boolean): boolean {
     const key = hex(chunk.id)
     if (this.#seen.has(key)) return false
     this.#seen.add(key)
+    if (this.#partial && !bare && chunk.level > 0) return true
     return !this.#components.volume.hasChunk(chunk.id)
   }
 
@@ -90,11 +107,12 @@ class Walk {
   }
 
   /** From the bottom up; those that are not complete are left out. */
-  async #storeLists(): Promise<void> {
+  async #storeLists(bare: boolean): Promise<void> {
     const group = new Map<string, Chunk>()
     const isThere = (id: ChunkId) => group.has(hex(id)) || this.#components.volume.hasChunk(id)
     const lists = [...this.#lists].sort(([, a], [, b]) => a.level - b.level)
-    for (const [key, { chunk, below }] of lists) if (below.every(({ id }) => isThere(id))) group.set(key, chunk)
+    for (const [key, { chunk, level, below }] of lists)
+      if ((bare && level === 1) || below.every(({ id }) => isThere(id))) group.set(key, chunk)
     if (group.size) await this.#import([...group.values()])
   }
 

@@ -17,6 +17,8 @@ export const INLINE_CHUNK_BYTES = 64 << 10
 export const WINDOW = 4
 /** Ids in one question. */
 export const MAX_ASKED = 1024
+/** Chunks of which one question asks whether they are kept: the other device reads all of them before it says yes. */
+export const MAX_KEEPS = 128
 /** Bytes of chunks asked for in one question, by the sizes that content trees tell. */
 export const ASK_BYTES = 2 << 20
 /** Questions of one volume pair without an answer yet. */

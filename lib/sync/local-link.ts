@@ -19,14 +19,16 @@ export function localLink(one: { peer: string; name: string }, other: { peer: st
     for (const pipe of pipes) pipe.end(error)
     settle(error)
   }
+  // Both ends are of this version.
+  const supports = () => true
   const channel = (out: Pipe, into: Pipe): ChannelPort => ({
     send: (frame) => out.send(frame instanceof Uint8Array ? frame : Buffer.concat(frame)),
     read: () => into.read(),
   })
   const [a, b, c, d] = pipes
   return [
-    { ...other, channel: { control: channel(a, b), bulk: channel(c, d) }, closed, abort },
-    { ...one, channel: { control: channel(b, a), bulk: channel(d, c) }, closed, abort },
+    { ...other, channel: { control: channel(a, b), bulk: channel(c, d) }, closed, supports, abort },
+    { ...one, channel: { control: channel(b, a), bulk: channel(d, c) }, closed, supports, abort },
   ]
 }
 

@@ -15,7 +15,7 @@ import type { Volume } from '../volume/contract.js'
 import { SyncInterruptedError } from './errors.js'
 import { type LocalEnd, localLink } from './local-link.js'
 import type { Offer } from './messages.js'
-import { type LinkPort, Session } from './session.js'
+import { FEATURE_HOLDING, type LinkPort, Session } from './session.js'
 import { type WorkerMessage, workerId, workerSpec } from './worker.js'
 
 export type SteerAction = 'pause' | 'resume' | 'retry' | 'allow' | 'skip'
@@ -62,7 +62,7 @@ interface State {
   /** Links between volumes of this device, by the ids of both. */
   locals: Map<string, LocalEnd[]>
   /** Worker id, which is its name too → what it was started for. */
-  workers: Map<string, { session: Session; receives: boolean }>
+  workers: Map<string, { session: Session; receives: boolean; bare: boolean }>
   /** Chunks on their way, by volume: shared by all workers of a volume. */
   inFlight: Map<string, Map<string, Promise<void>>>
 }
@@ -150,10 +150,12 @@ function begin(state: State, link: LinkPort & { name: string }, self: ActorRef<M
 
 /** Tells the peer what it may see, if that is not what it was told before. */
 function offer(state: State, known: Known): void {
-  const offers = visible(state, known).map(
-    (volume): Offer => ({ sid: volume.sid, root: volume.root, label: volume.label, lastSeq: volume.lastSeq() }),
-  )
-  const told = offers.map((o) => `${hex(o.sid)} ${o.label}`).join()
+  const offers = visible(state, known).map((volume): Offer => {
+    const keeps = known.session.supports(FEATURE_HOLDING) && volume.holding.keeps
+    const { sid, root, label } = volume
+    return { sid, root, label, lastSeq: volume.lastSeq(), ...(keeps && { keeps }) }
+  })
+  const told = offers.map((o) => `${hex(o.sid)} ${o.label} ${o.keeps ?? false}`).join()
   if (known.offered === told) return
   known.offered = told
   known.session.sendOffers(offers)
@@ -163,7 +165,10 @@ async function matchWorkers(state: State): Promise<void> {
   const { args } = state
   const supervisor = args.workers()
   if (!supervisor) return
-  const wanted = new Map<string, { session: Session; volume: Volume; offer: Offer; receives: boolean; name: string }>()
+  const wanted = new Map<
+    string,
+    { session: Session; volume: Volume; offer: Offer; receives: boolean; bare: boolean; name: string }
+  >()
   for (const [link, { session, only }] of state.links)
     for (const offer of session.offers) {
       const volume = visible(state, { session, only }).find(
@@ -172,15 +177,18 @@ async function matchWorkers(state: State): Promise<void> {
       const permission = only ? 'write' : args.permission(session.peer, offer.root)
       if (!volume || !permission || session.over) continue
       const { name } = link as LinkPort & { name: string }
-      wanted.set(workerId(volume, session.peer), { session, volume, offer, receives: permission === 'write', name })
+      if (session.supports(FEATURE_HOLDING)) volume.holding.keeperSeen(name, offer.keeps ?? false).catch(() => {})
+      const receives = permission === 'write'
+      const bare = session.supports(FEATURE_HOLDING) && volume.holding.policy.hold === 'on-demand'
+      wanted.set(workerId(volume, session.peer), { session, volume, offer, receives, bare, name })
     }
   for (const [id, worker] of state.workers) {
     const want = wanted.get(id)
-    if (want?.session === worker.session && want.receives === worker.receives) continue
+    if (want?.session === worker.session && want.receives === worker.receives && want.bare === worker.bare) continue
     state.workers.delete(id)
     await stopChild(supervisor, id).catch(() => {})
   }
-  for (const [id, { session, volume, offer, receives, name }] of wanted) {
+  for (const [id, { session, volume, offer, receives, bare, name }] of wanted) {
     if (state.workers.has(id)) continue
     const key = hex(volume.sid)
     const inFlight = state.inFlight.get(key) ?? new Map<string, Promise<void>>()
@@ -194,13 +202,14 @@ async function matchWorkers(state: State): Promise<void> {
         peerVolume: offer.sid,
         peerName: name,
         receives,
+        bare,
         inFlight,
         changed: args.changed,
         report: args.report,
         now: args.now,
       }) as never,
     ).catch((error) => args.report(`${id}: ${(error as Error).message}`))
-    state.workers.set(id, { session, receives })
+    state.workers.set(id, { session, receives, bare })
     args.changed()
   }
 }

@@ -12,6 +12,7 @@ import {
   MAX_ASKED,
   MAX_CHUNK,
   MAX_FIELDS,
+  MAX_KEEPS,
   MAX_LABEL,
   MAX_OFFERS,
   MAX_REVISION,
@@ -25,6 +26,8 @@ export interface Offer {
   root: Uint8Array
   label: string
   lastSeq: number
+  /** It holds everything, and gives nothing away. */
+  keeps?: boolean
 }
 export interface Follow {
   root: Uint8Array
@@ -32,6 +35,8 @@ export interface Follow {
   after: number
   /** Distinguishes this feed from earlier ones of the same link. */
   number: number
+  /** No chunks along with the changes. */
+  bare?: boolean
 }
 export interface Change {
   document: Uint8Array
@@ -64,6 +69,8 @@ export interface Get {
   have: Uint8Array[]
   /** The answer may come by the lane. */
   lane?: boolean
+  /** Chunk ids: which of them does the volume keep for ever? */
+  keeps?: Uint8Array[]
 }
 export interface Answer {
   id: number
@@ -71,6 +78,7 @@ export interface Answer {
   revisions: Uint8Array[]
   chunks: Uint8Array[]
   documents: Change[]
+  keeps?: Uint8Array[]
 }
 export interface FrameBody {
   offers?: { offers: Offer[] }
@@ -151,8 +159,10 @@ function checkGet(get: Get): void {
     get.revisions.length + get.chunks.length + get.documents.length + get.have.length <= 2 * MAX_ASKED,
     'too much asked at once',
   )
+  need((get.keeps?.length ?? 0) <= MAX_KEEPS, 'too many chunks asked about at once')
   need(
-    allOf(get.revisions, HASH_BYTES) &&
+    allOf(get.keeps ?? [], HASH_BYTES) &&
+      allOf(get.revisions, HASH_BYTES) &&
       allOf(get.have, HASH_BYTES) &&
       allOf(get.chunks, HASH_BYTES) &&
       allOf(get.documents, DID_BYTES),
@@ -171,4 +181,5 @@ function checkAnswer(answer: Answer): void {
     'a chunk is too long',
   )
   answer.documents.forEach(checkChange)
+  need((answer.keeps?.length ?? 0) <= MAX_KEEPS && allOf(answer.keeps ?? [], HASH_BYTES), 'ids in Answer')
 }

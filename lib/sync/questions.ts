@@ -12,6 +12,8 @@ export interface Question {
   chunks?: Uint8Array[]
   documents?: Uint8Array[]
   have?: Uint8Array[]
+  /** Chunks of which the peer is asked whether it keeps them for ever. */
+  keeps?: Uint8Array[]
 }
 
 export interface QuestionsComponents {
@@ -28,6 +30,7 @@ interface Open {
   /** What may come still: an answer never has more than was asked for. */
   chunks: number
   documents: number
+  keeps: number
   bytes: number
   resolve(answer: Answer): void
   reject(error: Error): void
@@ -47,9 +50,9 @@ export class Questions {
 
   /** All answer frames in one. Rejects when `end` is called. */
   ask(root: Uint8Array, question: Question, lane?: LanePort): Promise<Answer> {
-    const { revisions = [], depth = 0, chunks = [], documents = [], have = [] } = question
+    const { revisions = [], depth = 0, chunks = [], documents = [], have = [], keeps = [] } = question
     return new Promise((resolve, reject) => {
-      const get: Get = { root, id: 0, revisions, depth, chunks, documents, have: have.slice(0, MAX_ASKED) }
+      const get: Get = { root, id: 0, revisions, depth, chunks, documents, have: have.slice(0, MAX_ASKED), keeps }
       this.#send(get, chunks.length ? lane : undefined, { resolve, reject })
     })
   }
@@ -57,8 +60,13 @@ export class Questions {
   #send(asked: Get, lane: LanePort | undefined, { resolve, reject }: Pick<Open, 'resolve' | 'reject'>): void {
     const id = ++this.#last
     const get: Get = { ...asked, id, lane: lane !== undefined }
-    const answer: Answer = { id, done: false, revisions: [], chunks: [], documents: [] }
-    const counts = { chunks: get.chunks.length, documents: get.documents.length, bytes: 0 }
+    const answer: Answer = { id, done: false, revisions: [], chunks: [], documents: [], keeps: [] }
+    const counts = {
+      chunks: get.chunks.length,
+      documents: get.documents.length,
+      keeps: get.keeps?.length ?? 0,
+      bytes: 0,
+    }
     const open: Open = { get, lane, answer, ...counts, resolve, reject }
     open.timer = setTimeout(() => this.#late(open), lane ? LANE_TIMEOUT_MS : ANSWER_TIMEOUT_MS)
     this.#open.set(id, open)
@@ -92,6 +100,7 @@ export class Questions {
     open.timer?.refresh()
     for (const list of ['revisions', 'chunks'] as const) open.answer[list].push(...part[list])
     open.answer.documents.push(...part.documents)
+    open.answer.keeps?.push(...(part.keeps ?? []))
     if (!part.done) return
     this.#open.delete(part.id)
     clearTimeout(open.timer)
@@ -120,6 +129,8 @@ function count(open: Open, part: Answer): void {
   open.bytes += sizes.reduce((sum, bytes) => sum + bytes.length, 0)
   open.chunks -= part.chunks.length
   open.documents -= part.documents.length
-  const tooMuch = open.chunks < 0 || open.documents < 0 || (part.revisions.length > 0 && !open.get.revisions.length)
+  open.keeps -= part.keeps?.length ?? 0
+  const tooMuch =
+    open.chunks < 0 || open.documents < 0 || open.keeps < 0 || (part.revisions.length > 0 && !open.get.revisions.length)
   if (tooMuch || open.bytes > MAX_ANSWER) throw new SyncProtocolError('An answer holds more than was asked for.')
 }

@@ -11,6 +11,7 @@ import { latestHeads } from '../model/overrule.js'
 import type { PairTerms } from '../model/pair-terms.js'
 import { entriesOf, type HeadStep, type Settlement, settleTree } from '../model/settle.js'
 import { type DId, type RId, TYPE_FOLDER } from '../model/types.js'
+import { ChunkMissingError } from '../store/errors.js'
 import type { ApplyResult, HeadChange, Volume } from '../volume/contract.js'
 import { mustStop } from './errors.js'
 import { giveWay, type Step, takenOut } from './give-way.js'
@@ -48,6 +49,8 @@ const PARTED = 'it was changed on both sides, and the rule says that such versio
 
 /** Looks at each document again when its head moved meanwhile; so often at the most. */
 const ATTEMPTS = 5
+/** Chunks that one merge may fetch: texts are small. */
+const FETCHES_MAX = 128
 
 interface Result {
   wish: Wanted
@@ -114,11 +117,17 @@ export class Reconciler {
   }
 
   async #tryPlan(wish: Wanted, told: RId | undefined): Promise<Step | Outcome> {
-    try {
-      return await this.#plan(wish, told)
-    } catch (error) {
-      if (mustStop(error)) throw error
-      return failure(error)
+    for (let fetched = 0; ; fetched++) {
+      try {
+        return await this.#plan(wish, told)
+      } catch (error) {
+        if (mustStop(error)) throw error
+        // A merge of texts needs their bytes, which may be elsewhere.
+        const { wants } = this.components.volume
+        if (!(error instanceof ChunkMissingError) || fetched >= FETCHES_MAX) return failure(error)
+        const away = await wants.fetch([error.id], { urgent: true }).then(() => undefined, failure)
+        if (away) return away
+      }
     }
   }
 

@@ -24,16 +24,16 @@ const many = (kind: Kind): Field => ({ kind, many: true })
 const message = (...fields: Field[]): Field[] => [NONE, ...fields]
 
 const [BYTES, TEXT, BOOL, U32, U64] = (['bytes', 'text', 'bool', 'u32', 'u64'] as const).map(one)
-const OFFER = message(BYTES, BYTES, TEXT, U64)
+const OFFER = message(BYTES, BYTES, TEXT, U64, BOOL)
 const CHANGE = message(BYTES, BYTES, BYTES)
 /** proto/sync.proto, message by message. */
 const FRAME = message(
   one(message(many(OFFER))),
-  one(message(BYTES, BYTES, U64, U32)),
+  one(message(BYTES, BYTES, U64, U32, BOOL)),
   one(message(BYTES, BYTES, U64, U64, many(CHANGE), many('bytes'), U32)),
   one(message(BYTES, U64, U32)),
-  one(message(BYTES, U32, many('bytes'), U32, many('bytes'), many('bytes'), many('bytes'), BOOL)),
-  one(message(U32, BOOL, many('bytes'), many('bytes'), many(CHANGE))),
+  one(message(BYTES, U32, many('bytes'), U32, many('bytes'), many('bytes'), many('bytes'), BOOL, many('bytes'))),
+  one(message(U32, BOOL, many('bytes'), many('bytes'), many(CHANGE), many('bytes'))),
 )
 
 class Scanner {

@@ -36,6 +36,8 @@ export interface LinkPort {
   /** If there is one now. */
   readonly lane?: LanePort
   on?(event: 'lane', listener: (lane: LanePort) => void): unknown
+  /** Has the device a feature? */
+  supports(feature: string): boolean
   abort(error: Error): void
 }
 
@@ -46,6 +48,9 @@ export interface LanePort {
   read(): Promise<Uint8Array>
   abort(error: Error): void
 }
+
+/** On-demand contents: `keeps` of offers, questions and answers, `bare` feeds. */
+export const FEATURE_HOLDING = 'holding'
 
 export interface SessionComponents {
   link: LinkPort
@@ -111,6 +116,10 @@ export class Session extends EventEmitter<SessionEvents> {
     } finally {
       this.#end(new SyncInterruptedError('The link is over.'))
     }
+  }
+
+  supports(feature: string): boolean {
+    return this.#link.supports(feature)
   }
 
   get over(): boolean {

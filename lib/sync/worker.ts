@@ -13,9 +13,9 @@ import { knownPair, notePair } from './known-pairs.js'
 import { Mirror } from './mirror.js'
 import { PairRules } from './pair-rules.js'
 import type { Question } from './questions.js'
-import { Repair } from './repair.js'
 import { RulesExchange } from './rules-exchange.js'
-import type { Session } from './session.js'
+import { FEATURE_HOLDING, type Session } from './session.js'
+import { Supply } from './supply.js'
 import { Throttle } from './throttle.js'
 
 export interface WorkerArgs {
@@ -26,6 +26,8 @@ export interface WorkerArgs {
   peerName: string
   /** True if the peer's changes are taken here (it has the permission to write). */
   receives: boolean
+  /** Changes come without chunks. */
+  bare?: boolean
   inFlight: Map<string, Promise<void>>
   /** Something that the console shows has changed. */
   changed(): void
@@ -57,7 +59,7 @@ export interface WorkerView {
 }
 
 interface State extends WorkerView {
-  repair: Repair
+  supply: Supply
   rules: PairRules
   exchange: RulesExchange
   mirror: Mirror
@@ -177,14 +179,18 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       mirror.wake()
       fetcher.noticeHeads(heads)
     })
-    if (args.receives)
-      session.send({ follow: { root: volume.root, sid: peerVolume, after: fetcher.anchor, number } }).catch(failed)
+    const { bare } = args
+    const follow = { root: volume.root, sid: peerVolume, after: fetcher.anchor, number, ...(bare && { bare }) }
+    if (args.receives) session.send({ follow }).catch(failed)
     context.every(1000, { type: 'look at what waits' })
     const state: State = {
       args,
       feeder,
       fetcher,
-      repair: new Repair({ volume, ask: (question) => session.ask(volume.root, question), now }),
+      supply: new Supply({
+        ...{ volume, name: args.peerName, confirms: session.supports(FEATURE_HOLDING), now },
+        ask: (question) => session.ask(volume.root, question),
+      }),
       rules,
       exchange,
       mirror,
@@ -196,6 +202,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       },
       end() {
         living.delete(state)
+        state.supply.end()
         detach()
         unlisten()
         fetcher.stop()
@@ -241,7 +248,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         void state.exchange.look()
         if (waitsOf(state)) return
         if (state.terms.receives) void fetcher.retry()
-        void state.repair.look()
+        void state.supply.look()
         return
     }
   },

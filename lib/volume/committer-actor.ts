@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads'
 import { type Behaviour, type ChildSpec, type Context, endThread } from '../actors/index.js'
 import type { CommitterRequest, CommitterThreadInit } from '../store/committer-thread.js'
-import { StoreError } from '../store/errors.js'
+import { ChunkMissingError, StoreError } from '../store/errors.js'
 import { type Lsn, PROGRESS_JOURNAL_END } from '../store/records.js'
 import type { VolumeResources } from './resources.js'
 
@@ -18,6 +18,7 @@ interface PlainError {
   name: string
   code?: string
   message: string
+  missing?: Uint8Array
 }
 
 /** What the thread says (lib/store/committer-thread.ts). */
@@ -135,7 +136,8 @@ function ready(state: State, worker: Worker, context: Context<CommitterActorMess
   })
 }
 
-function storeError({ name, code, message }: PlainError): Error {
+function storeError({ name, code, message, missing }: PlainError): Error {
+  if (missing) return new ChunkMissingError(missing)
   return Object.assign(new StoreError(code ?? 'COMMITTER', message), { name })
 }
 

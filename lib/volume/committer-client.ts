@@ -78,6 +78,19 @@ export class CommitterClient {
     return this.#call('repairChunks', chunks)
   }
 
+  /** See Committer. Whoever asks makes sure that another device keeps them, until it is answered. */
+  dropChunks(ids: ChunkId[]): Promise<number> {
+    return this.#call('dropChunks', ids)
+  }
+
+  moveChunks(pack: number, ids: ChunkId[]): Promise<void> {
+    return this.#call('moveChunks', pack, ids)
+  }
+
+  removePacks(packs: number[]): Promise<number[]> {
+    return this.#call('removePacks', packs)
+  }
+
   setSetting(key: string, value: Uint8Array | undefined): Promise<void> {
     return this.#call('setSetting', key, value)
   }

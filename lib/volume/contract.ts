@@ -14,6 +14,8 @@ import type {
   SId,
   Time,
 } from '../model/types.js'
+import type { VolumeHolding } from './holding.js'
+import type { Wants } from './wants.js'
 
 export interface Head {
   document: DId
@@ -63,6 +65,8 @@ export interface VolumeStatus {
   documents: number
   seq: number
   bytesFree: number
+  /** Of a volume that may not have everything: bytes that contents take here, pinned files that lack something. */
+  held?: { bytes: number; lacking: number }
   /** What recovery or scrub repaired or found, newest last, bounded. */
   reports: string[]
 }
@@ -105,6 +109,10 @@ export interface Volume {
   importRevisions(encoded: Uint8Array[]): Promise<RId[]>
   /** Mends those that are damaged here. */
   importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void>
+  /** What is not here and somebody waits for; who may have it. */
+  readonly wants: Wants
+  /** What is held here, and what of it is pinned. */
+  readonly holding: VolumeHolding
   /** Chunks that are known to be damaged here, and count as missing; at most `limit`. */
   damagedChunks(limit: number): ChunkId[]
   /** One call is one atomic change of the live tree, as far as its results are `applied`. Children are applied before folders. */

@@ -110,6 +110,7 @@ function beginning(volume: VolumeResources, end: Lsn): EngineData {
     progress: volume.progress,
     session: volume.engine.session,
     devices: volume.devices,
+    partial: volume.holding.partial,
     generation: volume.engine.generation++,
   }
 }
@@ -130,6 +131,7 @@ function ready(volume: VolumeResources, worker: Worker, end: Lsn): Promise<void>
           })
           // They may have changed while it started.
           volume.engine.nameDevices(volume.devices)
+          void volume.engine.partial(volume.holding.partial).catch(() => {})
           resolve()
         } else onEvent(volume, message.event)
       } else if ('error' in message) link.fail(message.id, new PathError(message.error.code, message.error.message))
@@ -152,6 +154,10 @@ function onEvent(volume: VolumeResources, event: EngineEvent): void {
       return void volume.mountPoint?.ended()
     case 'damaged':
       return volume.damaged.add(event.id)
+    case 'missing':
+      return void volume.demand.missing(event)
+    case 'readOn':
+      return volume.demand.readOn(event.content, event.offset)
     case 'report':
       return volume.report(event.text)
   }

@@ -71,6 +71,28 @@ export class EngineClient {
     })
   }
 
+  /** Once it resolves, no working copy in memory rests on a content that may be given away. A thread that is not there yet is told when it starts. */
+  partial(partial: boolean): Promise<void> {
+    if (!this.link.attached) return Promise.resolve()
+    return this.link.request({ type: 'partial', partial }, AGAIN)
+  }
+
+  /** What a request waited for is here (`errno` 0), or it fails. Of no use to the next thread. */
+  again(unique: bigint, errno: number): void {
+    this.link.request({ type: 'again', unique, errno }).catch(() => {
+      // The thread died: the request was answered when it did.
+    })
+  }
+
+  /** Contents that were read lately and how many milliseconds ago, the one read longest ago first. */
+  lately(): Promise<{ content: Content; ago: number }[]> {
+    return this.link.request({ type: 'lately' }, AGAIN)
+  }
+
+  packsGone(packs: number[]): Promise<void> {
+    return this.link.request({ type: 'packsGone', packs }, AGAIN)
+  }
+
   status(): Promise<EngineStatus> {
     return this.link.request({ type: 'status' }, AGAIN)
   }

@@ -7,23 +7,31 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Behaviour, ChildSpec } from '../actors/index.js'
-import type { Content } from '../model/types.js'
+import type { ChunkId, Content } from '../model/types.js'
+import { ChunkMissingError } from '../store/errors.js'
 import type { CommitterClient } from './committer-client.js'
 import type { EngineClient } from './engine-client.js'
 import { FAILURES_MAX, type HandleEntry, type HandleTable } from './handle-table.js'
 import type { HashResult } from './hashing/hash-job.js'
 import type { HasherPool } from './hashing/pool.js'
-import { type SpoolJobComponents, spoolWork } from './spool-job.js'
+import type { VolumeHolding } from './holding.js'
+import { missingOfBase, type SpoolJobComponents, spoolWork } from './spool-job.js'
+import type { VolumeReads } from './volume-reads.js'
+import { ContentAwayError, type Wants } from './wants.js'
 
 /** Milliseconds between two looks whether the disk has room again. */
 const ROOM_MIN_MS = 100
 const ROOM_MAX_MS = 5000
+const FETCHED_TOGETHER = 256
 
 export interface HandleComponents extends SpoolJobComponents {
   handles: HandleTable
   hashers: HasherPool
   committer: CommitterClient
   engine: EngineClient
+  reads: Pick<VolumeReads, 'missingLeaves'>
+  wants: Pick<Wants, 'fetch'>
+  holding: Pick<VolumeHolding, 'partial'>
   report(text: string): void
 }
 
@@ -101,6 +109,9 @@ async function seal(state: State, signal: AbortSignal): Promise<void> {
   let content: Content
   if (work.kind === 'committed') content = work.content
   else {
+    if (components.holding.partial && !state.hashed)
+      await fetchAll(components, missingOfBase(work.job, components.reads))
+    if (signal.aborted) return
     state.hashed ??= await hashers.hash(work.job, (bytes) => (entry.progress = bytes))
     if (signal.aborted) return
     content = await committer.commitContent(spool, state.hashed)
@@ -109,7 +120,15 @@ async function seal(state: State, signal: AbortSignal): Promise<void> {
   entry.state = 'committed'
 }
 
-/** Again and again while the disk is full, which is no failure: the bytes are in the spool. */
+/** In portions: there may be many. Rejects with ContentAwayError. */
+async function fetchAll({ wants }: Pick<HandleComponents, 'wants'>, ids: ChunkId[]): Promise<void> {
+  for (let i = 0; i < ids.length; i += FETCHED_TOGETHER) await wants.fetch(ids.slice(i, i + FETCHED_TOGETHER))
+}
+
+/**
+ * Again and again while the disk is full, or while the content that it lies on is elsewhere, which is no failure: the bytes are in
+ * the spool.
+ */
 async function sealWithRoom(state: State, signal: AbortSignal): Promise<void> {
   const { components, entry } = state
   for (let delay = ROOM_MIN_MS; !signal.aborted; delay = Math.min(2 * delay, ROOM_MAX_MS)) {
@@ -118,7 +137,16 @@ async function sealWithRoom(state: State, signal: AbortSignal): Promise<void> {
       entry.waitsForRoom = false
       return
     } catch (error) {
-      if (!isNoSpace(error)) throw error
+      const missing = error instanceof ChunkMissingError ? error.id : undefined
+      if (
+        missing &&
+        (await components.wants.fetch([missing]).then(
+          () => true,
+          () => false,
+        ))
+      )
+        continue
+      if (!isNoSpace(error) && !missing && !(error instanceof ContentAwayError)) throw error
       components.handles.noRoom(entry, (error as Error).message)
       await pause(delay, undefined, { signal }).catch(() => {})
     }

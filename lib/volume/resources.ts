@@ -3,6 +3,7 @@
 // Owns all of it until `close`; never starts a thread or an actor.
 
 import { hex } from '../model/bytes.js'
+import type { ChunkId } from '../model/types.js'
 import type { VolumeDescription, VolumeLayout, VolumeLock } from '../store/layout.js'
 import { PackReader } from '../store/packs.js'
 import { type Lsn, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END, PROGRESS_SLOTS } from '../store/records.js'
@@ -10,13 +11,16 @@ import { StoreReader } from '../store/tables.js'
 import { ChunkFiles } from './chunk-files.js'
 import { CommitterClient } from './committer-client.js'
 import { DamagedChunks } from './damaged-chunks.js'
+import { Demand } from './demand.js'
 import { EngineClient } from './engine-client.js'
 import { HandleTable } from './handle-table.js'
 import type { HasherPool } from './hashing/pool.js'
 import { HeadFeed } from './head-feed.js'
 import type { NamedDevice } from './history/devices.js'
+import { VolumeHolding } from './holding.js'
 import type { MountPoint } from './mount-point.js'
 import { VolumeReads } from './volume-reads.js'
+import { Wants } from './wants.js'
 
 const REPORTS_MAX = 200
 
@@ -47,6 +51,9 @@ export class VolumeResources {
   readonly engine: EngineClient
   readonly handles = new HandleTable()
   readonly damaged = new DamagedChunks()
+  readonly wants: Wants
+  readonly holding: VolumeHolding
+  readonly demand: Demand
   readonly heads: HeadFeed
   readonly hashers: HasherPool
   readonly reports: string[] = []
@@ -61,6 +68,8 @@ export class VolumeResources {
   readonly #slots = new BigInt64Array(this.progress)
   /** Resolves when the committer's thread that was started last is gone. */
   committerGone = Promise.resolve()
+  /** Of a volume that may not have everything: bytes in packs, bytes given away since it was opened, pinned files that lack something. */
+  held?: { bytes: number; givenAway: number; lacking: number }
   /** If it is to be mounted. */
   mountPoint?: MountPoint
 
@@ -80,6 +89,17 @@ export class VolumeResources {
     this.heads = new HeadFeed({ reads: this.reads, reader: this.reader })
     this.committer = new CommitterClient({ progress: this.progress })
     this.engine = new EngineClient()
+    const hasChunk = (id: ChunkId) => this.reads.hasChunk(id)
+    this.wants = new Wants({ has: hasChunk })
+    this.holding = new VolumeHolding({
+      setting: (key) => this.reader.setting(key),
+      setSetting: (key, value) => this.committer.setSetting(key, value),
+      tellEngine: (partial) => this.engine.partial(partial),
+    })
+    this.demand = new Demand({
+      ...{ engine: this.engine, wants: this.wants, reads: this.reads, report: this.report },
+      keepers: () => this.holding.keepers,
+    })
     this.#opened = new Promise((resolve, reject) => {
       this.#settleOpened = (error) => (error ? reject(error) : resolve())
     })

@@ -1,11 +1,13 @@
 // From a spool's row to what a hasher is asked. Reads only; decides nothing.
 
 import { statSync } from 'node:fs'
-import type { Content } from '../model/types.js'
+import { hex } from '../model/bytes.js'
+import { CHUNK_LIMIT, type ChunkId, type Content } from '../model/types.js'
 import type { VolumeLayout } from '../store/layout.js'
 import type { StoreReader } from '../store/tables.js'
 import { SpoolUnreadableError } from './hashing/errors.js'
 import type { HashJob } from './hashing/hash-job.js'
+import type { VolumeReads } from './volume-reads.js'
 
 export interface SpoolJobComponents {
   reader: StoreReader
@@ -45,6 +47,27 @@ export function spoolWork({ reader, layout }: SpoolJobComponents, spool: number)
     case 'journal':
       throw new SpoolUnreadableError(path, 'what it lies on is only in the journal')
   }
+}
+
+/** How far around a change the base is read to find where chunks begin and end. */
+const AROUND = 2 * CHUNK_LIMIT
+
+/** Chunks of the base that hashing a job reads, nearly always all of them, and that are not here. */
+export function missingOfBase(
+  { base, ranges, baseSize, size }: HashJob,
+  reads: Pick<VolumeReads, 'missingLeaves'>,
+): ChunkId[] {
+  if (!base) return []
+  const ids = new Map<string, ChunkId>()
+  const add = (from: number, to: number) => {
+    for (const id of reads.missingLeaves(base, Math.max(0, from), to)) ids.set(hex(id), id)
+  }
+  for (const [offset, length] of ranges) {
+    add(offset - AROUND, Math.min(offset, offset + AROUND))
+    add(offset + length, offset + length + AROUND)
+  }
+  if (baseSize < base.size || size > baseSize) add(baseSize - AROUND, baseSize)
+  return [...ids.values()]
 }
 
 function fileSize(path: string): number {

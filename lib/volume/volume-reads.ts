@@ -97,8 +97,25 @@ export class VolumeReads {
     return !this.#damaged.has(id) && this.#reader.chunk(id) !== undefined
   }
 
-  chunk(id: ChunkId): Promise<Uint8Array> {
-    return this.#chunkFiles.read(id)
+  async chunk(id: ChunkId): Promise<Uint8Array> {
+    try {
+      return await this.#chunkFiles.read(id)
+    } catch (error) {
+      // It may have been moved meanwhile.
+      const before = this.#reader.chunk(id)
+      this.#reader.refresh()
+      const now = this.#reader.chunk(id)
+      if (!now || (before && before.pack === now.pack && before.offset === now.offset)) throw error
+      return this.#chunkFiles.read(id)
+    }
+  }
+
+  /** Data chunks of a content that cover [from, to) and are not here. */
+  missingLeaves(content: Content, from = 0, to = content.size): ChunkId[] {
+    const ids: ChunkId[] = []
+    for (const { id } of leaves(content, this.source, from, Math.min(to, content.size)))
+      if (!this.hasChunk(id)) ids.push(id)
+    return ids
   }
 
   /** Bytes [offset, offset + length) as far as the content has them. Throws RangeError for more than READ_MAX. */

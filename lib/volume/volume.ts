@@ -10,7 +10,10 @@ import { TYPE_FOLDER } from '../model/types.js'
 import { ApplyPlan, liveRevision, type Planned } from './apply-plan.js'
 import type { ApplyResult, Head, HeadChange, Volume, VolumeEvents, VolumeStatus, WalkResult } from './contract.js'
 import { DocumentBusyError, UnknownRevisionError } from './errors.js'
+import type { VolumeHolding } from './holding.js'
 import type { VolumeResources } from './resources.js'
+import { READ_MAX } from './volume-reads.js'
+import type { Wants } from './wants.js'
 
 const RESTORE_ATTEMPTS = 20
 const SETTING_KEY_MAX = 200
@@ -66,8 +69,11 @@ export class OpenedVolume implements Volume {
   get source(): ChunkSource {
     return this.#resources.reads.source
   }
-  read(content: Content, offset: number, length: number): Promise<Uint8Array> {
-    return this.#resources.reads.read(content, offset, length)
+  async read(content: Content, offset: number, length: number): Promise<Uint8Array> {
+    const { reads, holding, wants } = this.#resources
+    if (holding.partial && length <= READ_MAX)
+      await wants.fetch(reads.missingLeaves(content, offset, offset + length), { urgent: true })
+    return reads.read(content, offset, length)
   }
   entries(folder: Revision): FolderEntry[] {
     return this.#resources.reads.entries(folder)
@@ -97,8 +103,16 @@ export class OpenedVolume implements Volume {
     if (mended.length) await committer.repairChunks(mended)
     if (others.length || !mended.length) await committer.importChunks(others)
     reader.refresh()
+    this.#resources.wants.arrived(chunks.map(({ id }) => id))
     for (const { id } of mended)
       if (damaged.delete(id)) this.#resources.report(`Chunk ${hex(id)} was damaged and is whole again.`)
+  }
+
+  get wants(): Wants {
+    return this.#resources.wants
+  }
+  get holding(): VolumeHolding {
+    return this.#resources.holding
   }
 
   damagedChunks(limit: number): ChunkId[] {
@@ -230,6 +244,7 @@ export class OpenedVolume implements Volume {
       documents: reader.meta('documents'),
       seq: reader.lastSeq,
       bytesFree: disk.bavail * disk.bsize,
+      held: this.#resources.held,
       reports: [...reports],
     }
   }

@@ -46,6 +46,10 @@ describe('A session of the client API', () => {
     assert.deepEqual(await node.pair('t'), { id: 'x', name: 'desk' })
     await node.unpair('x')
     assert.equal((await node.join({ volume: 'home' })).label, 'home')
+    assert.equal((await node.hold('home', { hold: 'on-demand', budget: 5e9 })).holding.pins[0], '/music')
+    await node.hold('', { retainMs: 0 })
+    await node.pin(file, true)
+    await node.pin(file, false)
     await node.steer('home', 'x', 'pause')
     const heard: unknown[] = []
     assert.deepEqual(await node.check('home', (counts) => heard.push(counts)), [CHECKED])
@@ -77,7 +81,11 @@ describe('A session of the client API', () => {
       ['invite', 3],
       ['pair', 't'],
       ['unpair', 'x'],
-      ['join', { volume: 'home', peer: undefined, label: undefined, mountPoint: undefined }],
+      ['join', { volume: 'home', peer: undefined, label: undefined, mountPoint: undefined, onDemand: undefined }],
+      ['hold', 'home', { hold: 'on-demand', budget: 5e9 }],
+      ['hold', '', { retainMs: 0 }],
+      ['pin', '/m/a.txt', true],
+      ['pin', '/m/a.txt', false],
       ['steer', 'home', 'x', 'pause'],
       ['check', 'home'],
       ['kill', 'root/volumes'],

@@ -4,6 +4,7 @@ import type { ActorNode } from '../../lib/actors/index.js'
 import {
   type CheckCountsInfo,
   type CheckInfo,
+  type HoldOptions,
   type NodeEvent,
   type NodeInfo,
   type NodeServices,
@@ -79,6 +80,7 @@ export class FakeServices implements NodeServices {
           conflicts: 1,
           openHandles: [{ handle: 1, path: 'a.txt', dirty: true, size: 5, state: 'dirty' }],
           reports: ['repaired something'],
+          holding: { hold: 'on-demand', budget: 1e9, retainMs: 0, pins: ['/music'], bytes: 1e6, lacking: 2 },
         },
       ],
       peers: [],
@@ -178,6 +180,15 @@ export class FakeServices implements NodeServices {
 
   async endBackup(label: string, how: string): Promise<void> {
     this.asked.push(['endBackup', label, how])
+  }
+
+  async hold(volume: string, options: HoldOptions) {
+    this.asked.push(['hold', volume, options])
+    return (await this.info()).volumes[0]
+  }
+
+  async pin(path: Uint8Array, pinned: boolean): Promise<void> {
+    this.asked.push(['pin', Buffer.from(path).toString(), pinned])
   }
 
   actors(): ActorNode {

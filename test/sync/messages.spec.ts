@@ -71,6 +71,26 @@ const GOLDEN: [string, FrameBody, string][] = [
     },
     `3241080210011a01012201022a350a10${'03'.repeat(16)}122112${'04'.repeat(32)}`,
   ],
+  [
+    'offers of one that keeps everything',
+    { offers: { offers: [{ sid: id(1), root: id(2), label: 'home', lastSeq: 300, keeps: true }] } },
+    `0a310a2f0a10${'01'.repeat(16)}1210${'02'.repeat(16)}1a04686f6d6520ac022801`,
+  ],
+  [
+    'follow without chunks',
+    { follow: { root: id(1), sid: id(2), after: 7, number: 3, bare: true } },
+    `122a0a10${'01'.repeat(16)}1210${'02'.repeat(16)}180720032801`,
+  ],
+  [
+    'get, what is kept',
+    { get: { root: id(1), id: 2, revisions: [], depth: 0, chunks: [], documents: [], have: [], keeps: [hash(7)] } },
+    `2a370a10${'01'.repeat(16)}10024a2112${'07'.repeat(32)}`,
+  ],
+  [
+    'answer, what is kept',
+    { answer: { id: 2, done: true, revisions: [], chunks: [], documents: [], keeps: [hash(7)] } },
+    `322708021001322112${'07'.repeat(32)}`,
+  ],
 ]
 
 const asHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -84,7 +104,7 @@ function plain(value: unknown): unknown {
   const prototype = Object.getPrototypeOf(value)
   const keys = [...new Set([...Object.keys(value), ...(prototype === Object.prototype ? [] : Object.keys(prototype))])]
   const fields = keys.map((key): [string, unknown] => [key, plain((value as Record<string, unknown>)[key])])
-  return Object.fromEntries(fields.filter(([, v]) => typeof v !== 'function' && v !== undefined))
+  return Object.fromEntries(fields.filter(([, v]) => typeof v !== 'function' && v !== undefined && v !== false))
 }
 
 describe('Sync messages', () => {

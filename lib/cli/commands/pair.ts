@@ -45,11 +45,12 @@ export function register(program: Command): void {
     .option('--from <device>', 'name or id of the device, when several offer it')
     .option('--label <label>', 'name of the volume here')
     .option('--mount <directory>', 'where to mount it')
+    .option('--on-demand', 'only the tree comes; contents come when they are read')
     .action(
-      action(async (volume: string, options: { from?: string; label?: string; mount?: string }) => {
+      action(async (volume: string, options: { from?: string; label?: string; mount?: string; onDemand?: boolean }) => {
         const mountPoint = options.mount === undefined ? undefined : path.resolve(options.mount)
         const joined = await withNode((node) =>
-          node.join({ volume, peer: options.from, label: options.label, mountPoint }),
+          node.join({ volume, peer: options.from, label: options.label, mountPoint, onDemand: options.onDemand }),
         )
         console.log(`Joined ${printable(joined.label)}. It is mounted at ${joined.mountPoint} and fills by itself.`)
       }),

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { NodeInfo, SyncInfo } from '../../api/services.js'
 import { action, withNode } from '../connect.js'
-import { bytes, printable, span, table } from '../format.js'
+import { bytes, holdingText, printable, span, table } from '../format.js'
 
 export function register(program: Command): void {
   program
@@ -48,6 +48,10 @@ function statusText(info: NodeInfo): string {
     lines.push(
       `  ${printable(v.label)}  ${v.mounted ? v.mountPoint : 'not mounted'}  ${v.documents} documents${extras.length ? `, ${extras.join(', ')}` : ''}`,
     )
+    if (v.holding.hold !== 'everything' || v.holding.retainMs > 0 || v.holding.pins.length > 0) {
+      lines.push(`    ${holdingText(v.holding)}`)
+      for (const pin of v.holding.pins) lines.push(`    pinned: ${printable(pin)}`)
+    }
     for (const report of v.reports) lines.push(`    ! ${printable(report)}`)
   }
   lines.push('', 'Devices')

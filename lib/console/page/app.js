@@ -103,6 +103,15 @@ function Volumes({ volumes }) {
           <span>${v.documents} documents</span>
           <span class=${v.backlog ? 'warn' : 'good'}>${v.backlog ? `${bytes(v.backlog)} to commit` : 'all committed'}</span>
         </div>
+        ${
+          (v.holding.hold !== 'everything' || v.holding.pins.length > 0 || v.holding.retainMs > 0) &&
+          html`<div class="row dim">
+            ${v.holding.hold === 'everything' ? 'holds everything' : `on demand, within ${bytes(v.holding.budget)}`}
+            ${v.holding.bytes > 0 && html`<span>${bytes(v.holding.bytes)} here</span>`}
+            ${v.holding.pins.length > 0 && html`<span>pinned: ${v.holding.pins.join(', ')}</span>`}
+            ${v.holding.lacking > 0 && html`<span class="warn">${v.holding.lacking} files lack something</span>`}
+          </div>`
+        }
         ${v.conflicts > 0 && html`<div class="row warn">${v.conflicts} conflicts</div>`}
         ${v.openHandles.map(
           (h) => html`<div class="row dim" key=${h.handle}>

@@ -2,10 +2,12 @@
 // recently closed small contents, which makes them readable before and after their commit without any I/O. Never writes.
 
 import fs from 'node:fs'
+import { hex } from '../../model/bytes.js'
 import type { Content } from '../../model/types.js'
+import { ChunkDamagedError, ChunkMissingError, type WantedRange } from '../../store/errors.js'
 import type { LiveContent } from '../../store/records.js'
 import type { Inode } from './inode.js'
-import { type ChunkFinder, LeafCache, type Piece } from './leaf-cache.js'
+import { BLOCK, type ChunkFinder, LeafCache, type Piece } from './leaf-cache.js'
 import type { PackFiles } from './pack-files.js'
 import type { DurableState, Journal, Progress } from './ports.js'
 import { allocate } from './slab.js'
@@ -14,6 +16,10 @@ import type { Spool, SpoolFiles } from './spools.js'
 const CACHE_BYTES = 64 << 20
 /** Bases of spools whose leaves are remembered. */
 const BASES_MAX = 64
+/** Contents that are remembered to have been read. */
+const LATELY_MAX = 20_000
+/** Milliseconds after which it counts again that the same block is read. */
+const TOLD_MS = 10_000
 
 export class Contents {
   readonly #durable: DurableState
@@ -28,6 +34,10 @@ export class Contents {
   /** A chunk that is read to be verified. */
   #chunk = Buffer.alloc(0)
   readonly #bases = new Map<Content, LeafCache>()
+  /** Hears that a content is read on: the bytes behind `offset` are likely to be wanted next. */
+  onReadOn: ((content: Content, offset: number) => void) | undefined
+  /** With `onReadOn`: when contents were read last, by root; the one read longest ago first. */
+  readonly lately = new Map<string, { content: Content; at: number }>()
 
   constructor(
     components: {
@@ -143,9 +153,12 @@ export class Contents {
   #readTree(leaves: LeafCache, offset: number, into: Buffer, at: number, length: number): void {
     const end = offset + length
     let position = offset
+    let again = -1
     while (position < end) {
       const pieces = leaves.block(position, this.#finder)
+      if (this.onReadOn) this.#readOn(leaves, position)
       const from = position
+      let failed: unknown
       for (let i = pieceAt(pieces, position); i < pieces.length && position < end; i++) {
         const piece = pieces[i]
         const skip = position - piece.offset
@@ -153,20 +166,40 @@ export class Contents {
         try {
           this.#readPiece(piece, skip, into, at + position - offset, n)
         } catch (error) {
-          // It may be mended meanwhile, and lie elsewhere.
-          leaves.forget(position)
-          this.#durable.refresh()
-          throw error
+          failed = error
+          break
         }
         position += n
       }
-      if (position === from) throw new Error(`Content has no bytes at ${position}`)
+      if (failed !== undefined) {
+        // It may have come, been mended or been moved meanwhile, and lie elsewhere: once more.
+        leaves.forget(position)
+        this.#durable.refresh()
+        if (again === position) throw wanting(failed, { content: leaves.content, from: position, to: end })
+        again = position
+      } else if (position === from) throw new Error(`Content has no bytes at ${position}`)
     }
+  }
+
+  /** Told when a block is read that was not read just before. */
+  #readOn(leaves: LeafCache, position: number): void {
+    const block = Math.floor(position / BLOCK)
+    const at = performance.now()
+    if (leaves.told === block && at - leaves.toldAt < TOLD_MS) return
+    leaves.told = block
+    leaves.toldAt = at
+    const key = hex(leaves.content.root!)
+    this.lately.delete(key)
+    this.lately.set(key, { content: leaves.content, at })
+    if (this.lately.size > LATELY_MAX) this.lately.delete(this.lately.keys().next().value!)
+    const behind = (block + 1) * BLOCK
+    if (behind < leaves.content.size) this.onReadOn!(leaves.content, behind)
   }
 
   /** Bytes of a piece from `skip` within it. What is read of a chunk for the first time is compared with its hash. */
   #readPiece(piece: Piece, skip: number, into: Buffer, at: number, length: number): void {
-    const { pack, unverified } = piece
+    const { pack, unverified, missing } = piece
+    if (missing) throw new ChunkMissingError(missing)
     const from = piece.at + skip
     const to = from + length
     if (unverified === undefined) return this.#packs.read(pack, from, into, at, length)
@@ -213,6 +246,12 @@ export class Contents {
       position = piece.end
     }
   }
+}
+
+/** The error, knowing what it kept somebody from reading. */
+function wanting(error: unknown, wanted: WantedRange): unknown {
+  if (error instanceof ChunkMissingError || error instanceof ChunkDamagedError) error.wanted = wanted
+  return error
 }
 
 /** Index of the piece in which `offset` lies. */

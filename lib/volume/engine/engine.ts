@@ -4,9 +4,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { FileSystem } from '../../fuse/file-system.js'
-import { PENDING } from '../../fuse/file-system.js'
+import { NotYet, PENDING } from '../../fuse/file-system.js'
 import type { ChunkId, Content } from '../../model/types.js'
-import { ChunkDamagedError } from '../../store/errors.js'
+import { ChunkDamagedError, ChunkMissingError, type WantedRange } from '../../store/errors.js'
 import type { Lsn } from '../../store/records.js'
 import { DeviceNames } from '../history/devices.js'
 import type { History } from '../history/history.js'
@@ -63,7 +63,20 @@ export interface EngineComponents {
   onTidy?: () => void
   /** A chunk was read that is not what it should be. */
   onDamaged?: (id: ChunkId) => void
+  /** Bytes that are not here keep the operation at hand from being served. True: it is served again when they are. */
+  onMissing?: (missing: MissingContent) => boolean
+  /** A content is read on, beyond `offset` for the first time, in a volume that may not have all of it. */
+  onReadOn?: (content: Content, offset: number) => void
   report?: (text: string) => void
+}
+
+export interface MissingContent {
+  /** The first chunk that was missed, and where in which content that was. */
+  id: ChunkId
+  wanted?: WantedRange
+  /** Of which file, if that is known. */
+  ino?: number
+  damaged: boolean
 }
 
 export interface EngineInit extends LiveStateInit {
@@ -136,13 +149,44 @@ export class Engine {
       directories: new Directories({ state }),
       sync: (inode) => this.#sync(inode),
       tidy: () => this.tidy(),
+      notYet: (error, ino) => this.#notYet(error, ino),
       onError: (error, ino) => this.#onError(error, ino),
     })
     const onError = (error: unknown) => this.#onError(error)
-    const past = { live: this.live, state, durable, finder, contents, devices: this.devices, onError }
+    const notYet = (error: unknown) => this.#notYet(error)
+    const past = { live: this.live, state, durable, finder, contents, devices: this.devices, notYet, onError }
     const { fileSystem, history } = withHistory(past, init)
     this.fileSystem = fileSystem
     this.history = history
+  }
+
+  /** Throws NotYet if the bytes that were missed are fetched, and the operation is served again then. */
+  #notYet(error: unknown, ino?: number): void {
+    const damaged = error instanceof ChunkDamagedError
+    if (!damaged && !(error instanceof ChunkMissingError)) return
+    // On the list first: what comes is stored in its place.
+    if (damaged) this.#onError(error, ino)
+    const { id, wanted } = error
+    if (this.#c.onMissing?.({ id, wanted, ino, damaged })) throw new NotYet(error.message)
+  }
+
+  /** Whether contents may be given away while they are somebody's base: what is changed is journaled as a whole then. */
+  set partial(partial: boolean) {
+    if (partial && !this.#data.partial) this.#data.journalAgain()
+    this.#data.partial = partial
+    this.#contents.onReadOn = partial ? this.#c.onReadOn : undefined
+  }
+
+  /** Contents that were read lately and how many milliseconds ago, the one read longest ago first. */
+  get lately(): { content: Content; ago: number }[] {
+    const now = performance.now()
+    return [...this.#contents.lately.values()].map(({ content, at }) => ({ content, ago: now - at }))
+  }
+
+  /** Packs that nothing refers to any more: their files are closed. */
+  packsGone(packs: number[]): void {
+    this.state.refresh()
+    this.#packs.forget(packs)
   }
 
   /** `ino`: of the file that it was about. */

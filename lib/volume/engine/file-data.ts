@@ -51,7 +51,12 @@ export class FileData extends WorkingCopies {
 
   #writeSmall(inode: Inode, working: SmallCopy, offset: number, data: Buffer): void {
     const { journal, clock, progress } = this.c
+    const whole = inode.working === undefined && this.mustBeWhole(inode)
     journal.begin()
+    if (whole) {
+      journal.truncate(inode.ino, 0, clock.sec, clock.nsec)
+      journal.write(inode.ino, 0, working.buffer.subarray(0, inode.size), clock.sec, clock.nsec)
+    }
     const position = journal.write(inode.ino, offset, data, clock.sec, clock.nsec)
     const lsn = journal.commitFrame()
     progress.journalEnd(journal.written)
@@ -121,11 +126,12 @@ export class FileData extends WorkingCopies {
     const kept = Math.min(size, inode.size)
     const working = known ?? new SmallCopy(contents.load(inode, kept))
     working.room(size, kept)
-    if (known === undefined && inode.size > SMALL_MAX) {
-      // The closed content is large: what is left of it is journaled, so that nobody has to read it for this.
+    if (known === undefined && (inode.size > SMALL_MAX || this.mustBeWhole(inode))) {
+      // The closed content is large, or may be given away: what is left of it is journaled, so that nobody has to read it for this.
       this.frame(inode, (journal) => {
         journal.truncate(inode.ino, 0, sec, nsec)
         if (kept > 0) journal.write(inode.ino, 0, working.buffer.subarray(0, kept), sec, nsec)
+        if (size > kept) journal.truncate(inode.ino, size, sec, nsec)
       })
     } else this.frame(inode, (journal) => journal.truncate(inode.ino, size, sec, nsec))
     if (size > inode.size) working.buffer.fill(0, inode.size, size)

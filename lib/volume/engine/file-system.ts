@@ -51,6 +51,8 @@ export interface FileSystemComponents {
   sync: (inode: Inode | undefined) => Errno | typeof PENDING
   /** Now and then between operations: memory, journal, backlog. */
   tidy: () => void
+  /** Throws NotYet if what failed the operation comes from elsewhere, and the operation is served again then. */
+  notYet?: (error: unknown, ino?: number) => void
   /** An exception that became an errno; of which file, where that is known. */
   onError: (error: unknown, ino?: number) => void
 }
@@ -67,17 +69,18 @@ export class VolumeFileSystem implements FileSystem {
 
   #failed(error: unknown, ino?: number): Errno {
     this.#c.transaction.rollback()
+    this.#c.notYet?.(error, ino)
     this.#c.onError(error, ino)
     return errnoOf(error)
   }
 
   /** Runs an operation; what it throws is taken back and becomes an errno. */
-  #run<T>(operation: () => T | Errno): T | Errno {
+  #run<T>(operation: () => T | Errno, ino?: number): T | Errno {
     this.#tidy()
     try {
       return operation()
     } catch (error) {
-      return this.#failed(error)
+      return this.#failed(error, ino)
     }
   }
 
@@ -115,7 +118,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   setattr(caller: Caller, ino: number, changes: Changes): Attributes | Errno {
-    return this.#run<Attributes>(() => this.#c.attributes.set(caller, ino, changes))
+    return this.#run<Attributes>(() => this.#c.attributes.set(caller, ino, changes), ino)
   }
 
   readlink(_caller: Caller, ino: number): Buffer | Errno {
@@ -249,7 +252,7 @@ export class VolumeFileSystem implements FileSystem {
     return this.#run(() => {
       const inode = this.#c.files.inodeOf(ino, handle)
       return typeof inode === 'number' ? inode : operation(inode)
-    })
+    }, ino)
   }
 
   fallocate(caller: Caller, ino: number, handle: number, mode: number, offset: number, length: number): Errno {

@@ -17,6 +17,8 @@ export interface Piece {
   at: number
   /** Chunks in it that nobody has compared with their hashes yet; undefined: none. */
   unverified: PlacedChunk[] | undefined
+  /** It is a chunk that is not here (and lies nowhere). */
+  missing?: ChunkId
 }
 
 export interface PlacedChunk {
@@ -26,7 +28,8 @@ export interface PlacedChunk {
   length: number
 }
 
-const BLOCK = 1 << 20
+export const BLOCK = 1 << 20
+const NOWHERE = -1
 /** Blocks remembered per inode. */
 const BLOCKS_MAX = 256
 /** Chunks remembered that were read as a whole: lists of all contents, up to 41 KiB each, and chunks of folders. */
@@ -34,6 +37,10 @@ const LISTS_MAX = 64
 
 export class LeafCache {
   readonly #blocks = new Map<number, Piece[]>()
+
+  /** The block that was told to be read last. */
+  told = -1
+  toldAt = 0
 
   constructor(readonly content: Content) {}
 
@@ -67,14 +74,11 @@ export class ChunkFinder {
     this.#packs = components.packs
   }
 
-  #locate(id: ChunkId): { pack: number; offset: number; length: number } {
-    let location = this.#durable.chunk(id)
-    if (location === undefined) {
-      this.#durable.refresh()
-      location = this.#durable.chunk(id)
-    }
-    if (location === undefined) throw new ChunkMissingError(id)
-    return location
+  #locate(id: ChunkId): { pack: number; offset: number; length: number } | undefined {
+    const location = this.#durable.chunk(id)
+    if (location) return location
+    this.#durable.refresh()
+    return this.#durable.chunk(id)
   }
 
   /** A list chunk. */
@@ -82,19 +86,35 @@ export class ChunkFinder {
     const key = hex(id)
     const known = this.#lists.get(key)
     if (known) return known
-    const { pack, offset, length } = this.#locate(id)
-    const bytes = Buffer.allocUnsafe(length)
-    this.#packs.readChunk(pack, { id, at: offset, length }, bytes)
+    let location = this.#locate(id)
+    if (!location) throw new ChunkMissingError(id)
+    const bytes = Buffer.allocUnsafe(location.length)
+    try {
+      this.#packs.readChunk(location.pack, { id, at: location.offset, length: location.length }, bytes)
+    } catch (error) {
+      // It may have been moved meanwhile.
+      const before = location
+      this.#durable.refresh()
+      location = this.#locate(id)
+      if (!location || (location.pack === before.pack && location.offset === before.offset)) throw error
+      this.#packs.readChunk(location.pack, { id, at: location.offset, length: location.length }, bytes)
+    }
     if (this.#lists.size >= LISTS_MAX) this.#lists.delete(this.#lists.keys().next().value!)
     this.#lists.set(key, bytes)
     return bytes
   }
 
-  /** Throws ChunkMissingError, and what the tree's lists throw if they are not what they should be. */
+  /** Chunks that are not here are pieces as well. Throws ChunkMissingError for lists, and what the tree's lists throw if they are not what they should be. */
   resolve(content: Content, from: number, to: number): Piece[] {
     const pieces: Piece[] = []
     for (const leaf of leaves(content, (id) => this.#list(id), from, to)) {
-      const { pack, offset: at } = this.#locate(leaf.id)
+      const location = this.#locate(leaf.id)
+      if (!location) {
+        const { id, offset, size: length } = leaf
+        pieces.push({ offset, length, pack: NOWHERE, at: 0, unverified: undefined, missing: id })
+        continue
+      }
+      const { pack, offset: at } = location
       const chunk = { id: leaf.id, at, length: leaf.size }
       const last = pieces[pieces.length - 1]
       if (last && last.pack === pack && last.at + last.length === at) {

@@ -8,6 +8,7 @@ import type { ChunkId, Content } from '../../model/types.js'
 import type { Lsn } from '../../store/records.js'
 import type { ApplyRequest, LiveRevision, WalkResult } from '../contract.js'
 import type { NamedDevice } from '../history/devices.js'
+import type { MissingContent } from './engine.js'
 import type { ReviveRequest } from './revive.js'
 
 /** What a volume thread begins with. */
@@ -25,6 +26,8 @@ export interface EngineData {
   options?: Partial<ServeOptions>
   /** What devices are called in names of versions. */
   devices?: NamedDevice[]
+  /** Contents may be elsewhere only (lib/model/holding.ts). */
+  partial?: boolean
   /** Size at which the journal goes on in a new segment; default 64 MiB. */
   rotateAt?: number
 }
@@ -48,6 +51,14 @@ export interface EngineRequests {
   /** What devices are called from now on. */
   devices: { request: { devices: NamedDevice[] }; answer: undefined }
   status: { request: Record<never, never>; answer: EngineStatus }
+  /** Contents may be elsewhere only from now on, or not any more. Once it is answered, no working copy in memory rests on one. */
+  partial: { request: { partial: boolean }; answer: undefined }
+  /** A `missing` request: what it waited for is here (`errno` 0), or it fails. */
+  again: { request: { unique: bigint; errno: number }; answer: undefined }
+  /** Contents that were read lately and how many milliseconds ago, the one read longest ago first. */
+  lately: { request: Record<never, never>; answer: { content: Content; ago: number }[] }
+  /** These pack files are not used any more. */
+  packsGone: { request: { packs: number[] }; answer: undefined }
   /** A mount to serve from now on, in a thread that serves none. */
   mount: { request: { session: KernelSession; options?: Partial<ServeOptions> }; answer: undefined }
   /** Stops serving, writes what is deferred, closes. The thread ends. */
@@ -127,6 +138,10 @@ export type EngineEvent =
   | { type: 'wake' }
   | { type: 'unmounted' }
   | { type: 'damaged'; id: ChunkId }
+  /** The request `unique` waits for bytes that are not here: `again` when they are. */
+  | ({ type: 'missing'; unique: bigint } & MissingContent)
+  /** A content is read up to `offset`, and perhaps on. */
+  | { type: 'readOn'; content: Content; offset: number }
   | { type: 'report'; text: string }
 
 export type EngineMessage =

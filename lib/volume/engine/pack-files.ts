@@ -59,6 +59,16 @@ export class PackFiles {
     if (!equal(hash, id)) throw new ChunkDamagedError(id, this.#pathOf(pack), `its hash is ${hex(hash)}`)
   }
 
+  /** These are gone, or will be. */
+  forget(packs: number[]): void {
+    for (const pack of packs) {
+      const fd = this.#open.get(pack)
+      if (fd === undefined) continue
+      this.#open.delete(pack)
+      fs.closeSync(fd)
+    }
+  }
+
   close(): void {
     for (const fd of this.#open.values()) fs.closeSync(fd)
     this.#open.clear()

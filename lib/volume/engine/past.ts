@@ -19,6 +19,8 @@ export interface PastComponents {
   finder: ChunkFinder
   contents: Contents
   devices: DeviceNames
+  /** Throws NotYet, see VolumeFileSystem. */
+  notYet: (error: unknown) => void
   onError: (error: unknown) => void
 }
 
@@ -26,7 +28,7 @@ export function withHistory(
   components: PastComponents,
   init: { generation?: number; nodesMax?: number },
 ): { fileSystem: FileSystem; history: History } {
-  const { live, state, durable, finder, contents, devices, onError } = components
+  const { live, state, durable, finder, contents, devices, notYet, onError } = components
   const { folders } = state
   const store = {
     head: (document: Uint8Array) => durable.document(document)?.head,
@@ -56,6 +58,7 @@ export function withHistory(
     init,
   )
   const failed = (error: unknown) => {
+    notYet(error)
     onError(error)
     return errnoOf(error)
   }

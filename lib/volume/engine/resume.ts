@@ -4,7 +4,7 @@
 
 import { unpackRecord } from '../../store/codec.js'
 import { JournalReader, lsnOf } from '../../store/journal-reader.js'
-import { applyChanges, type PendingChange, PendingWrites } from '../../store/pending.js'
+import { applyChanges, isWhole, type PendingChange, PendingWrites } from '../../store/pending.js'
 import type { JournalRecord, Lsn } from '../../store/records.js'
 import type { Contents } from './contents.js'
 import type { FileData } from './file-data.js'
@@ -75,7 +75,7 @@ function resumeWrites(c: ResumeComponents, ino: number, changes: PendingChange[]
   const last = changes.at(-1)
   if (!inode || !last) return
   // A large content is cut to nothing before it is written in memory, so it need not be read.
-  const base = inode.size <= SMALL_MAX ? c.contents.load(inode, inode.size) : new Uint8Array(0)
+  const base = inode.size <= SMALL_MAX && !isWhole(changes) ? c.contents.load(inode, inode.size) : new Uint8Array(0)
   const bytes = Buffer.from(applyChanges(base, changes, (lsn, length) => journal.readBytes(lsn, length)))
   c.data.resume(inode, bytes, last.sec, last.nsec)
   close(c, inode)

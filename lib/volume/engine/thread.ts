@@ -4,7 +4,7 @@
 
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { toAsync } from '../../fuse/async-file-system.js'
-import type { Attributes } from '../../fuse/file-system.js'
+import { type Attributes, NotYet } from '../../fuse/file-system.js'
 import { KernelLoop } from '../../fuse/kernel-loop.js'
 import type { ServeOptions } from '../../fuse/options.js'
 import type { KernelSession } from '../../fuse/session.js'
@@ -13,7 +13,7 @@ import { JournalWriter } from '../../store/journal.js'
 import { VolumeLayout } from '../../store/layout.js'
 import { StoreReader } from '../../store/tables.js'
 import { HISTORY_BASE, HistoryNode } from '../history/nodes.js'
-import { Engine, MOMENT } from './engine.js'
+import { Engine, type MissingContent, MOMENT } from './engine.js'
 import { ErrnoError } from './errno.js'
 import { Inode } from './inode.js'
 import type {
@@ -30,6 +30,11 @@ import { SharedProgress } from './progress.js'
 /** Milliseconds between two looks at open handles. */
 const LOOK = 50
 
+/** An operation waits for bytes from elsewhere: then 0 comes, or an errno. */
+class Again {
+  constructor(readonly word: Promise<number>) {}
+}
+
 class VolumeThread {
   readonly #port: MessagePort
   readonly #reader: StoreReader
@@ -40,6 +45,9 @@ class VolumeThread {
   #ended: Promise<unknown> = Promise.resolve()
   /** An operation of the kernel's is being served, so that its answer may come later. */
   #inCall = false
+  /** Operations asked for by `call` that wait for bytes, by numbers of their own, all below 0. */
+  readonly #calls = new Map<bigint, (errno: number) => void>()
+  #callNumber = 0n
   #lookedAt = 0
   #seen = -1
   #reported = '[]'
@@ -63,10 +71,13 @@ class VolumeThread {
         onSync: (work) => this.#onSync(work),
         onTidy: () => this.#onTidy(),
         onDamaged: (id) => this.#emit({ type: 'damaged', id }),
+        onMissing: (missing) => this.#onMissing(missing),
+        onReadOn: (content, offset) => this.#emit({ type: 'readOn', content, offset }),
       },
       { directory: data.directory, generation: data.generation },
     )
     this.#engine.devices.set(data.devices ?? [])
+    this.#engine.partial = data.partial ?? false
     this.#engine.resume({ journal: layout.journal, from: this.#reader.meta('replayFrom'), end: data.end })
     this.#options = data.options ?? {}
     port.on('message', (message: EngineEnvelope | Leave) => this.#receive(message))
@@ -86,6 +97,24 @@ class VolumeThread {
     if (!fds) return false
     this.#emit({ type: 'fsync', unique: this.#loop.request.unique, ...work, fds })
     return true
+  }
+
+  /** Told, to be served again. Not while messages are handled that are no operations. */
+  #onMissing(missing: MissingContent): boolean {
+    const unique = this.#inCall ? this.#callNumber : this.#loop?.request.unique
+    if (!unique) return false
+    this.#emit({ type: 'missing', unique, ...missing })
+    return true
+  }
+
+  #again(unique: bigint, errno: number): undefined {
+    const call = this.#calls.get(unique)
+    if (call) {
+      this.#calls.delete(unique)
+      call(errno)
+    } else if (errno < 0) this.#loop?.giveUp(unique, errno)
+    else this.#loop?.again(unique)
+    return undefined
   }
 
   #onTidy(): void {
@@ -207,6 +236,15 @@ class VolumeThread {
         return engine.devices.set(request.devices)
       case 'status':
         return engine.status()
+      case 'partial':
+        engine.partial = request.partial
+        return undefined
+      case 'again':
+        return this.#again(request.unique, request.errno)
+      case 'lately':
+        return engine.lately
+      case 'packsGone':
+        return engine.packsGone(request.packs)
       case 'mount':
         this.#loop?.stop()
         return void this.#ended.then(() => this.#serve(request.session, { ...this.#options, ...request.options }))
@@ -214,14 +252,30 @@ class VolumeThread {
   }
 
   async #call(id: number, { method, args }: { method: string; args: unknown[] }): Promise<void> {
+    try {
+      for (;;) {
+        const result = await this.#callOnce(method, args)
+        if (!(result instanceof Again)) return this.#answer(id, plain(result))
+        const errno = await result.word
+        if (errno < 0) return this.#answer(id, errno)
+      }
+    } catch (error) {
+      this.#fail(id, error)
+    }
+  }
+
+  /** The result, or whose word has to be waited for before it is tried again. */
+  async #callOnce(method: string, args: unknown[]): Promise<unknown> {
+    const unique = --this.#callNumber
     this.#inCall = true
     try {
       const fileSystem = toAsync(this.#engine.fileSystem) as unknown as Record<string, (...args: unknown[]) => unknown>
       const result = fileSystem[method](...args.map(asBuffer))
       this.#inCall = false
-      this.#answer(id, plain(await result))
+      return await result
     } catch (error) {
-      this.#fail(id, error)
+      if (!(error instanceof NotYet)) throw error
+      return new Again(new Promise((resolve) => this.#calls.set(unique, resolve)))
     } finally {
       this.#inCall = false
     }

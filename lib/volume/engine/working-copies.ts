@@ -41,8 +41,18 @@ export class WorkingCopies {
   /** Inodes with a working copy in memory, to be journaled again when the journal goes on in a new segment. */
   protected readonly small = new Set<Inode>()
 
+  /** Committed contents may be given away: nothing that is journaled of a working copy in memory may rest on one. */
+  partial = false
+
   constructor(components: FileDataComponents) {
     this.c = components
+  }
+
+  /** Whether a working copy in memory that begins now must not rest on what is closed. */
+  protected mustBeWhole(inode: Inode): boolean {
+    if (!this.partial || inode.size === 0) return false
+    const content = this.c.contents.locate(inode)
+    return content.kind === 'committed' && content.content.root !== undefined
   }
 
   /** One frame of `write`'s records. */

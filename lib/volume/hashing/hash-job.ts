@@ -46,5 +46,5 @@ export type HasherLeave = { leave: true }
 export type HasherAnswer =
   | { id: number; kind: 'progress'; bytes: number }
   | { id: number; kind: 'done'; result: HashResult }
-  /** `unreadable`: the spool or its base cannot be read: trying again in another thread does not help. */
-  | { id: number; kind: 'failed'; unreadable: boolean; message: string }
+  /** `missing`: a chunk of the base is not here. `unreadable`: the spool or its base cannot be read: trying again in another thread does not help. */
+  | { id: number; kind: 'failed'; unreadable: boolean; message: string; missing?: ChunkId }

@@ -3,6 +3,7 @@
 
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { ChunkSource } from '../../model/types.js'
+import { ChunkMissingError } from '../../store/errors.js'
 import { VolumeLayout } from '../../store/layout.js'
 import { PackReader } from '../../store/packs.js'
 import { StoreReader } from '../../store/tables.js'
@@ -32,7 +33,8 @@ async function serve({ id, job }: HasherRequest): Promise<void> {
     answer({ id, kind: 'done', result })
   } catch (error) {
     if (!isDiskFault(error)) throw error
-    answer({ id, kind: 'failed', unreadable: true, message: (error as Error).message })
+    const missing = error instanceof ChunkMissingError ? error.id : undefined
+    answer({ id, kind: 'failed', unreadable: true, message: (error as Error).message, missing })
   } finally {
     packs?.close()
     await reader?.close()

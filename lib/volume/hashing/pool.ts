@@ -6,6 +6,7 @@
 
 import { Worker } from 'node:worker_threads'
 import { endThread } from '../../actors/index.js'
+import { ChunkMissingError } from '../../store/errors.js'
 import { HasherClosedError, HasherCrashedError, SpoolUnreadableError } from './errors.js'
 import type { HasherAnswer, HasherLeave, HasherRequest, HashJob, HashResult } from './hash-job.js'
 
@@ -71,7 +72,7 @@ export class HasherPool {
   }
 
   /**
-   * Chunks and hashes a spool. Rejects with SpoolUnreadableError, HasherCrashedError or HasherClosedError.
+   * Chunks and hashes a spool. Rejects with ChunkMissingError (of the base), SpoolUnreadableError, HasherCrashedError or HasherClosedError.
    * `progress` is told the bytes of the content that are done, now and then.
    */
   hash(job: HashJob, progress?: (bytes: number) => void): Promise<HashResult> {
@@ -143,6 +144,7 @@ export class HasherPool {
     this.#rest(thread)
     this.#done++
     if (answer.kind === 'done') current.task.resolve(answer.result)
+    else if (answer.missing) current.task.reject(new ChunkMissingError(answer.missing))
     else if (answer.unreadable) current.task.reject(new SpoolUnreadableError(current.task.job.path, answer.message))
     else this.#again(current.task, answer.message)
     this.#dispatch()

@@ -29,6 +29,7 @@ export interface LinkEnd {
   /** While there is one: `giveLane`. */
   lane?: MemoryLane
   on(event: 'lane', listener: (lane: MemoryLane) => void): void
+  supports(feature: string): boolean
   abort(error: Error): void
 }
 
@@ -171,6 +172,7 @@ export class MemoryLink {
       channel: { control: control[side], bulk: bulk[side] },
       closed: this.closed,
       on: (_event, listener) => void this.#onLane[side].push(listener),
+      supports: () => true,
       abort: (error) => this.cut(error),
     })
     this.ends = [end(0, b), end(1, a)]

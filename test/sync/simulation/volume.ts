@@ -44,6 +44,9 @@ import type {
   WalkResult,
 } from '../../../lib/volume/contract.js'
 
+import { VolumeHolding } from '../../../lib/volume/holding.js'
+import { Wants } from '../../../lib/volume/wants.js'
+
 const FILE_MODE = 0o100644
 const FOLDER_MODE = 0o40755
 const text = new TextEncoder()
@@ -97,6 +100,8 @@ export class MemoryVolume implements Volume {
   onRead?: (id: ChunkId) => void | Promise<void>
   /** Called before each apply; what it changes makes heads stale. */
   onApply?: (changes: HeadChange[]) => void
+  readonly wants: Wants
+  readonly holding: VolumeHolding
   readonly #init: MemoryVolumeInit
   readonly #durable: Durable
   /** Heads of the live tree by document; ahead of the durable ones until the next commit. */
@@ -133,6 +138,12 @@ export class MemoryVolume implements Volume {
     }
     this.#ids = this.#durable.seq * 1000
     this.#ticks = this.#durable.seq * 1000
+    this.wants = new Wants({ has: (id) => this.hasChunk(id) })
+    this.holding = new VolumeHolding({
+      setting: (key) => this.setting(key),
+      setSetting: (key, value) => this.setSetting(key, value),
+      tellEngine: async () => {},
+    })
   }
 
   /** A volume whose root is there, empty and the same on all that are made with this root. */
@@ -240,6 +251,7 @@ export class MemoryVolume implements Volume {
       this.counts.importedChunks++
       this.counts.importedBytes += bytes.length
     }
+    this.wants.arrived(chunks.map(({ id }) => id))
   }
 
   async apply(changes: HeadChange[]): Promise<ApplyResult[]> {
