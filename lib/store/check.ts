@@ -6,7 +6,8 @@ import { decodeRevision } from '../model/codec.js'
 import { allChunks, sameContent } from '../model/content-tree.js'
 import { decodeFolder, encodeFolder } from '../model/folder.js'
 import { ridOf } from '../model/hash.js'
-import { type Content, type FolderEntry, PART_ENTRIES, type Revision } from '../model/types.js'
+import { decodeHolding, HOLDING_SETTING } from '../model/holding.js'
+import { type Content, type FolderEntry, PART_ENTRIES, type Revision, TYPE_FOLDER } from '../model/types.js'
 import { ChunkDamagedError } from './errors.js'
 import type { VolumeLayout } from './layout.js'
 import { PackReader } from './packs.js'
@@ -57,6 +58,8 @@ class Checker {
   readonly findings: Finding[] = []
   readonly #counts: CheckCounts = { chunks: 0, bytes: 0, documents: 0, inodes: 0 }
   readonly #packs: PackReader
+  /** Contents of files that are not here are no fault: they are fetched when they are read. */
+  readonly #partial: boolean
   readonly #seen = new Set<string>()
 
   constructor(
@@ -65,6 +68,7 @@ class Checker {
     private readonly options: CheckOptions,
   ) {
     this.#packs = new PackReader({ reader, layout })
+    this.#partial = decodeHolding(reader.setting(HOLDING_SETTING)).partial
   }
 
   run(): Finding[] {
@@ -112,7 +116,7 @@ class Checker {
       this.#step()
       const revision = this.#revision(row.head)
       if (!revision) continue
-      for (const content of revision.parts.values()) this.#content(content)
+      for (const content of revision.parts.values()) this.#content(content, revision.type === TYPE_FOLDER)
       const conflict = (revision.flags & 4) !== 0
       if (conflict !== this.reader.isConflict(document))
         this.#add('conflict-wrong', hex(document), 'Not listed as it is.')
@@ -149,9 +153,11 @@ class Checker {
     return first
   }
 
-  #content(content: Content): void {
+  /** `whole`: also where contents may be elsewhere only. */
+  #content(content: Content, whole = false): void {
     try {
       for (const chunk of allChunks(content, this.#packs.source)) {
+        if (this.#partial && !whole && chunk.level === 0) continue
         if (!this.reader.chunk(chunk.id)) this.#add('chunk-missing', hex(chunk.id), 'A head needs it.')
       }
     } catch (error) {
