@@ -2,7 +2,7 @@
 // An actor of its own, so that its end takes nobody along. Owns nothing that it could not find out again. Idle where a volume
 // holds everything for ever.
 
-import type { Behaviour, ChildSpec, Reply } from '../actors/index.js'
+import type { ActorRef, Behaviour, ChildSpec, Reply } from '../actors/index.js'
 import { hex } from '../model/bytes.js'
 import { type DId, TYPE_FOLDER } from '../model/types.js'
 import { Fill } from './fill.js'
@@ -33,6 +33,8 @@ interface State {
   /** Something may lack that no single document told of: folders were moved, devices were away. */
   due: boolean
   ends: (() => void)[]
+  /** Ends hearing of heads: reading them costs those who write. */
+  deafen?: () => void
   error?: string
 }
 
@@ -52,15 +54,13 @@ const behaviour: Behaviour<State, HoldingMessage, VolumeResources> = {
       ends: [],
     }
     state.ends.push(
-      holding.on(() => self.cast({ type: 'policy' })),
-      wants.onSupplier(() => state.fill.lacking > 0 && self.cast({ type: 'fill' })),
-      volume.heads.on((heads) => {
-        if (holding.pins.length === 0 && !(holding.partial && holding.policy.hold === 'everything')) return
-        if (state.changed.size === 0) self.cast({ type: 'changed' })
-        for (const { document } of heads)
-          if (state.changed.size <= CHANGED_MAX) state.changed.set(hex(document), document)
+      holding.on(() => {
+        followHeads(state, self)
+        self.cast({ type: 'policy' })
       }),
+      wants.onSupplier(() => state.fill.lacking > 0 && self.cast({ type: 'fill' })),
     )
+    followHeads(state, self)
     context.every(LOOK_MS, { type: 'look' })
     context.every(FILL_MS, { type: 'fill' })
     self.cast({ type: 'policy' })
@@ -93,7 +93,8 @@ const behaviour: Behaviour<State, HoldingMessage, VolumeResources> = {
     done()
   },
 
-  terminate({ ends }) {
+  terminate({ ends, deafen }) {
+    deafen?.()
     for (const end of ends) end()
   },
 
@@ -105,6 +106,20 @@ const behaviour: Behaviour<State, HoldingMessage, VolumeResources> = {
     'bytes given away': room.givenAway,
     ...(error ? { error } : {}),
   }),
+}
+
+/** Heads matter where something has to be here that may not be. */
+function followHeads(state: State, self: ActorRef<HoldingMessage>): void {
+  const { holding, heads } = state.volume
+  const matter = holding.partial && (holding.pins.length > 0 || holding.policy.hold === 'everything')
+  if (matter === (state.deafen !== undefined)) return
+  state.deafen?.()
+  state.deafen = undefined
+  if (!matter) return
+  state.deafen = heads.on((moved) => {
+    if (state.changed.size === 0) self.cast({ type: 'changed' })
+    for (const { document } of moved) if (state.changed.size <= CHANGED_MAX) state.changed.set(hex(document), document)
+  })
 }
 
 async function fillChanged(state: State, survey: Survey): Promise<void> {
