@@ -73,7 +73,9 @@ function syncLines(s: SyncInfo): string[] {
       : s.sent < s.sentOf
         ? `sending ${s.sent} of ${s.sentOf}`
         : 'up to date'
-  const lines = [`  ${printable(s.volume)} ⇄ ${printable(s.peerName)}  ${s.state}, ${progress}`]
+  const rule = s.kind ? `, ${s.kind} by rule ${s.rule}` : ''
+  const lines = [`  ${printable(s.volume)} ⇄ ${printable(s.peerName)}  ${s.state}, ${progress}${rule}`]
+  if (s.waits) lines.push(`    waits: ${printable(s.waits)}`)
   for (const p of s.pending)
     lines.push(`    waiting: ${printable(p.path ?? p.document)}: ${p.reason} (${span(Date.now() - p.since)})`)
   if (s.lastError) lines.push(`    ! ${printable(s.lastError)}`)
