@@ -95,17 +95,18 @@ export class Attachments {
     })
   }
 
-  /** Is no volume of this device any more; its files stay. Answers what it was. */
-  remove(label: string): Promise<VolumeEntry> {
+  /** Is no volume of this device any more; its files stay. Answers which it was, as far as that can be seen. */
+  remove(label: string): Promise<SId | undefined> {
     return this.#inTurn(async () => {
       const { config, opened, close, save } = this.#c
       const entry = this.#find(label)
+      const sid = opened(entry)?.sid ?? (await describe(entry.directory))?.sid
       if (opened(entry)) await close(entry)
       config.volumes = config.volumes.filter((other) => other !== entry)
       this.#ejected.delete(entry)
       this.#problems.delete(entry)
       save()
-      return entry
+      return sid
     })
   }
 

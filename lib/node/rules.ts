@@ -21,6 +21,9 @@ export interface RulesComponents {
   sessions: Map<string, Session>
 }
 
+/** Rules of backups on disks are known by their targets. */
+const backupRule = (target: SId): string => hex(target).slice(0, 8)
+
 export class Rules {
   readonly #c: RulesComponents
 
@@ -44,7 +47,7 @@ export class Rules {
       ...(info.target && { target: this.#end(volume, info.target) }),
       ...(info.limit > 0 && { limit: Math.round(info.limit) }),
     }
-    await this.write(volume, rule)
+    await this.#write(volume, rule)
     return this.#info(volume, rule)
   }
 
@@ -58,7 +61,7 @@ export class Rules {
     if (fields.includes('paused')) after.paused = info.paused
     if (fields.includes('schedule')) after.schedule = info.schedule
     if (fields.includes('limit')) after.limit = info.limit > 0 ? Math.round(info.limit) : undefined
-    await this.write(volume, after)
+    await this.#write(volume, after)
     return this.#info(volume, after)
   }
 
@@ -67,8 +70,23 @@ export class Rules {
     await this.#change(volume, (metadata) => withoutRule(metadata, rule.id))
   }
 
+  /** The rule of a backup on a disk; the one that there is, if it was changed since. */
+  async backUp(volume: Volume, target: SId): Promise<void> {
+    const id = backupRule(target)
+    if (rulesOf(volume).some((rule) => rule.id === id)) return
+    const ends = { source: volume.sid, target }
+    await this.#write(volume, { id, kind: 'backup', strategy: 'merge', paused: false, schedule: [], ...ends })
+  }
+
+  async backUpNoMore(target: SId): Promise<void> {
+    const id = backupRule(target)
+    for (const { volume } of this.#own())
+      if (rulesOf(volume).some((rule) => rule.id === id))
+        await this.#change(volume, (metadata) => withoutRule(metadata, id))
+  }
+
   /** Throws ServiceError if it makes no sense. */
-  async write(volume: Volume, rule: Rule): Promise<void> {
+  async #write(volume: Volume, rule: Rule): Promise<void> {
     const fault = ruleFault(rule)
     if (fault) throw new ServiceError('BAD_RULE', `That is no rule: ${fault}.`)
     await this.#change(volume, (metadata) => withRule(metadata, rule))

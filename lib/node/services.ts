@@ -23,7 +23,7 @@ import {
   type VolumeInfo,
   type WhyInfo,
 } from '../api/services.js'
-import { hex, unhex } from '../model/bytes.js'
+import { unhex } from '../model/bytes.js'
 import type { DId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
 import { knownPairs, notePair } from '../sync/known-pairs.js'
@@ -226,15 +226,16 @@ export class Services implements NodeServices {
     const { volumes } = this.#parts
     const { volume } = this.#rules.find(options.volume ?? '')
     const entry = await volumes.attachments.add(options.directory, volume, options, async (target) => {
-      const rule = { id: hex(target).slice(0, 8), kind: 'backup', strategy: 'merge', paused: false } as const
-      await this.#rules.write(volume, { ...rule, schedule: [], source: volume.sid, target })
+      await this.#rules.backUp(volume, target)
     })
     return volumeInfo(volumes.list().find(({ directory }) => directory === entry.directory)!)
   }
 
   async endBackup(label: string, how: 'eject' | 'remove'): Promise<void> {
     const { attachments } = this.#parts.volumes
-    await (how === 'eject' ? attachments.eject(label) : attachments.remove(label))
+    if (how === 'eject') return attachments.eject(label)
+    const target = await attachments.remove(label)
+    if (target) await this.#rules.backUpNoMore(target)
   }
 
   actors(): ActorNode {

@@ -100,6 +100,7 @@ describe('Rules on real nodes', function () {
 
     await a.with((api) => api.endBackup('photos-backup', 'remove'))
     assert.deepEqual(await a.with((api) => api.backups()), [])
+    assert.deepEqual(await a.with((api) => api.rules()), [])
     const again = await a.with((api) => api.addBackup({ directory: path.join(disk, 'photos-backup') }))
     assert.equal(again.sid, added.sid, 'the same one')
     await eventually(async () => assert.deepEqual(await why(a, 'after'), ['photos-backup: in sync']))
