@@ -251,15 +251,23 @@ export class Fold {
 
   /** Folders name documents: those that have an entry for an inode whose document changed are not sealed any more. */
   #renamed(row: InodeRecord): void {
-    const { view, sealer } = this.#c
-    if (row.nlink === 0) return
-    const last = this.#names.get(row.ino)
+    if (row.nlink === 0 || row.parent === 0) return
+    for (const { folder, key } of this.#namesOf(row)) this.#c.sealer.touch(folder, { name: key })
+  }
+
+  /**
+   * Where an inode is linked. Its `parent` is believed only when it has an entry for it: a file keeps it when it loses just that
+   * one of its names.
+   */
+  #namesOf(row: InodeRecord): { folder: number; key: string }[] {
+    const { view } = this.#c
     if (isFolder(row) || row.nlink === 1) {
-      if (last && view.entry(last.folder, last.key)?.ino === row.ino) sealer.touch(last.folder, { name: last.key })
-      else if (row.parent > 0) sealer.touch(row.parent, { whole: true })
-      return
+      const last = this.#names.get(row.ino)
+      if (last && view.entry(last.folder, last.key)?.ino === row.ino) return [last]
+      const there = view.entries(row.parent).find(({ entry }) => entry.ino === row.ino)
+      if (there) return [{ folder: row.parent, key: nameKey(there.name) }]
     }
-    for (const { folder, name } of view.namesOf(row.ino)) sealer.touch(folder, { name: nameKey(name) })
+    return view.namesOf(row.ino).map(({ folder, name }) => ({ folder, key: nameKey(name) }))
   }
 
   /** The last name is gone: what was closed before is kept, if the document was ever told or lives on in another inode. */

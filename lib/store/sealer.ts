@@ -80,8 +80,8 @@ export class Sealer {
     return this.#unsealed.size
   }
 
-  /** The entry of this name changed; without a name: attributes, or nobody knows which entries. */
-  touch(folder: number, change: { name?: string; whole?: boolean; parent?: RId } = {}): void {
+  /** The entry of this name changed; without a name: attributes. */
+  touch(folder: number, change: { name?: string; parent?: RId } = {}): void {
     let known = this.#unsealed.get(folder)
     if (!known) {
       known = fresh(new Set())
@@ -90,8 +90,7 @@ export class Sealer {
       this.#view.setUnsealed(folder, true)
     }
     known.blocked = false
-    if (change.whole) known.names = undefined
-    else if (change.name !== undefined) known.names?.add(change.name)
+    if (change.name !== undefined) known.names?.add(change.name)
     if (change.parent) known.parents.push(change.parent)
   }
 
@@ -168,8 +167,10 @@ export class Sealer {
   #sealOne(folder: number, failed: (folder: number, error: unknown) => void): void {
     const known = this.#unsealed.get(folder)!
     const begun = this.#monotonic()
+    let sealed = false
     try {
       this.#revise(folder, known)
+      sealed = known.names?.size === 0
     } catch (error) {
       failed(folder, error)
       known.blocked = true
@@ -177,7 +178,7 @@ export class Sealer {
     const now = this.#monotonic()
     known.notBefore = now + Math.min(Math.max((now - begun) * SHARE, INTERVAL_MIN), INTERVAL_MAX)
     this.#resting.set(folder, known.notBefore)
-    if (known.names?.size === 0) this.forget(folder)
+    if (sealed) this.forget(folder)
   }
 
   #revise(folder: number, known: Unsealed): void {

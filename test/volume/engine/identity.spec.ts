@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { hex } from '../../../lib/model/bytes.js'
 import { FLAG_REMOVED } from '../../../lib/model/types.js'
-import { O_RDWR, ok, ROOT, Shell, TestVolume } from './support.js'
+import { checkVolume } from '../../../lib/store/check.js'
+import { name, O_RDWR, ok, ROOT, Shell, TestVolume } from './support.js'
 
 describe('engine: identity survives the way programs save', () => {
   let volume: TestVolume
@@ -178,5 +179,20 @@ describe('engine: identity survives the way programs save', () => {
     const { ino, handle } = sh.open('f', O_RDWR)
     volume.fs.release(ino, handle)
     assert.deepEqual(history('f'), ['one'])
+  })
+
+  it('a name made again whose old file lives on under a name elsewhere: the folder there says so', () => {
+    sh.mkdir('d')
+    ok(volume.fs.link(ROOT, sh.stat('f').ino, sh.stat('d').ino, name('g')))
+    ok(sh.rename('f', 'f~'))
+    ok(sh.unlink('f~'))
+    volume.fold(true)
+    const document = documentOf('d/g')
+    sh.write('f', 'two')
+    assert.equal(documentOf('f'), document)
+    assert.notEqual(documentOf('d/g'), document)
+    volume.fold(true)
+    volume.reader.refresh()
+    assert.deepEqual(checkVolume({ reader: volume.reader, layout: volume.layout }), [])
   })
 })
