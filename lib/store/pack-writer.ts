@@ -108,7 +108,8 @@ export class PackWriter {
     if (this.#fd >= 0) return this.#fd
     const { O_RDWR, O_CREAT } = fs.constants
     this.#fd = fs.openSync(this.#layout.pack(this.#now.pack), O_RDWR | O_CREAT, 0o600)
-    if (this.#now.end === 0) {
+    // Nothing in it is committed, nor written, so its name may be new.
+    if (this.#kept.pack !== this.#now.pack || this.#kept.end === 0) {
       fs.ftruncateSync(this.#fd)
       this.#newFiles = true
     }

@@ -6,12 +6,12 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { readContent } from '../model/content-tree.js'
 import { Batch, type BatchComponents, type BatchInit } from './batch.js'
-import { sizeOf } from './fold-spools.js'
 import type { JournalCut } from './journal-reader.js'
 import { cutJournal, listSegments } from './journal-segments.js'
 import { syncDirectory } from './layout.js'
 import { applyChanges, isWhole, type PendingChange } from './pending.js'
-import type { InodeRecord, Lsn, SpoolRecord } from './records.js'
+import type { InodeRecord, Lsn } from './records.js'
+import { settleSpools } from './recover-spools.js'
 
 const BOUNDS = { frames: 20_000, bytes: 32 << 20, until: Number.POSITIVE_INFINITY }
 
@@ -81,43 +81,6 @@ function lastTime(row: InodeRecord, changes: PendingChange[]): Partial<InodeReco
   const last = changes.at(-1)
   if (!last || last.sec < row.mtimeSec || (last.sec === row.mtimeSec && last.nsec < row.mtimeNsec)) return {}
   return { mtimeSec: last.sec, mtimeNsec: last.nsec, ctimeSec: last.sec, ctimeNsec: last.nsec }
-}
-
-/** Large working copies that were open are closed as they are; those that are stored already go. */
-function settleSpools(batch: Batch, { layout, report }: BatchComponents): void {
-  for (const { id, spool } of batch.view.spools()) {
-    const stat = fs.statSync(layout.spool(id), { throwIfNoEntry: false })
-    if (spool.state === 'committed') batch.fold.spools.drop(id)
-    else if (spool.state === 'open') closeSpool(batch, id, spool, stat, report)
-    else if (!stat) report(`Spool ${id} is closed, but its file is missing: a version of inode ${spool.ino} is lost.`)
-  }
-}
-
-function closeSpool(
-  batch: Batch,
-  id: number,
-  spool: SpoolRecord,
-  stat: fs.Stats | undefined,
-  report: BatchComponents['report'],
-): void {
-  const row = batch.view.inode(spool.ino)
-  const end = spool.ranges.reduce((most, [offset, length]) => Math.max(most, offset + length), 0)
-  const based = sizeOf(spool.base) > 0
-  if (
-    !row ||
-    row.nlink === 0 ||
-    !stat ||
-    (based && spool.ranges.length === 0 && stat.size === 0 && spool.baseSize === sizeOf(spool.base))
-  ) {
-    batch.fold.spools.drop(id)
-    return
-  }
-  const size = based ? Math.max(stat.size, spool.baseSize, end) : stat.size
-  const mtimeSec = Math.floor(stat.mtimeMs / 1000)
-  const mtimeNsec = Math.floor((stat.mtimeMs % 1000) * 1e6)
-  const time = mtimeSec > row.mtimeSec ? { mtimeSec, mtimeNsec, ctimeSec: mtimeSec, ctimeNsec: mtimeNsec } : {}
-  batch.fold.inode({ ...row, ...time, content: { kind: 'spool', spool: id, size }, size }, true)
-  report(`Inode ${spool.ino} was being written when the volume was closed: its ${size} bytes are kept as a version.`)
 }
 
 /** Files that were unlinked while open. */

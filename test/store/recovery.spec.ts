@@ -7,7 +7,7 @@ import { checkVolume } from '../../lib/store/check.js'
 import { EMPTY_LIVE } from '../../lib/store/codec.js'
 import { ChunkDamagedError, NoSpaceError } from '../../lib/store/errors.js'
 import { listSegments } from '../../lib/store/journal-segments.js'
-import { PROGRESS_JOURNAL_END } from '../../lib/store/records.js'
+import { type LiveContent, PROGRESS_JOURNAL_END } from '../../lib/store/records.js'
 import { bytesContent, did, inode, removeDirectory, TestVolume, temporaryDirectory } from './support/volume.js'
 
 describe('recovery', () => {
@@ -83,6 +83,67 @@ describe('recovery', () => {
     assert.equal(volume.reader.nextSpool, 2)
     await volume.crash()
     assert.equal(volume.reader.spool(1)?.state, 'closed')
+  })
+
+  describe('closed large files whose bytes a power cut took', () => {
+    const bytes = randomBytes(100_000)
+    const spooled = (spool: number, ino: number, length: number | undefined, base: LiveContent = EMPTY_LIVE) => {
+      if (length !== undefined) fs.writeFileSync(volume.layout.spool(spool), bytes.subarray(0, length))
+      volume.frame((j) => {
+        j.spool(spool, ino, base)
+        if (base !== EMPTY_LIVE) j.spoolRange(spool, 0, bytes.length)
+      })
+      const content: LiveContent = { kind: 'spool', spool, size: bytes.length }
+      volume.frame((j) => j.inode(inode(ino, { content, size: bytes.length, mtimeSec: 1_800_000_000 }), true))
+    }
+    const checked = () => {
+      assert.deepEqual(checkVolume({ reader: volume.reader, layout: volume.layout }), [])
+    }
+
+    for (const length of [undefined, 0, 70_000]) {
+      it(`show the version before (${length ?? 'no file'})`, async () => {
+        volume.put(1, 'a', inode(2, { content: small('before') }))
+        await volume.flush()
+        spooled(1, 2, length)
+        await volume.crash()
+        assert.equal(volume.content(did(2)).toString(), 'before')
+        assert.equal(volume.history(did(2)).length, 1, 'and nothing else')
+        const row = volume.reader.inode(2)!
+        assert.equal(row.content.kind, 'committed')
+        assert.deepEqual([row.size, row.mtimeSec], [6, 1_700_000_000])
+        assert.match(volume.reports.join('\n'), /inode 2 .* not synced .* the version before is shown/)
+        assert.equal(fs.existsSync(volume.layout.spool(1)), false)
+        checked()
+      })
+    }
+
+    it('show as much as there is when they are new', async () => {
+      volume.put(1, 'a', inode(2), false)
+      spooled(1, 2, 70_000)
+      volume.put(1, 'b', inode(3), false)
+      spooled(2, 3, undefined)
+      await volume.crash()
+      assert.deepEqual(volume.reader.inode(2)?.content, { kind: 'spool', spool: 1, size: 70_000 })
+      assert.equal(volume.reader.spool(1)?.closed?.size, 70_000)
+      assert.equal(volume.content(did(3)).length, 0)
+      checked()
+      await volume.crash()
+      assert.equal(volume.reader.inode(2)?.size, 70_000)
+    })
+
+    it('lie on each other: the last that is whole is shown', async () => {
+      volume.put(1, 'a', inode(2), false)
+      spooled(1, 2, bytes.length)
+      spooled(2, 2, undefined, { kind: 'spool', spool: 1, size: bytes.length })
+      spooled(3, 2, 1000, { kind: 'spool', spool: 2, size: bytes.length })
+      await volume.crash()
+      assert.deepEqual(volume.reader.inode(2)?.content, { kind: 'spool', spool: 1, size: bytes.length })
+      assert.deepEqual(
+        volume.reader.spools().map(({ id }) => id),
+        [1],
+      )
+      checked()
+    })
   })
 
   it('removes what was unlinked while open', async () => {

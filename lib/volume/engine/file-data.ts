@@ -143,8 +143,10 @@ export class FileData extends WorkingCopies {
   #truncateSpool(inode: Inode, spool: Spool, size: number): void {
     if (spool.base === undefined) fs.ftruncateSync(spool.fd, size)
     // The last byte becomes the spool's own: so the length is in the journal without a record for it.
-    else if (size > inode.size) this.#own(inode, spool, size - 1, 1)
-    else {
+    else if (size > inode.size) {
+      lengthen(spool.fd, size)
+      this.#own(inode, spool, size - 1, 1)
+    } else {
       this.frame(inode, (journal) => journal.spoolSize(spool.id, size))
       spool.ranges.cut(size)
       spool.baseSize = Math.min(spool.baseSize, size)
@@ -171,6 +173,7 @@ export class FileData extends WorkingCopies {
 
   /** Old own bytes may lie where zeros are wanted; they go only after the range is journaled as own, or were own before. */
   #ownZeros(inode: Inode, spool: Spool, offset: number, end: number): void {
+    lengthen(spool.fd, end)
     for (let at = offset; at < end; ) {
       const piece = spool.ranges.piece(at, end)
       if (!piece.own) zero(spool.fd, at, piece.end - at)
@@ -298,4 +301,9 @@ export class FileData extends WorkingCopies {
     to.working = undefined
     this.small.delete(to)
   }
+}
+
+/** The file of a spool is as long as what is its own, so that recovery sees when a power cut took some of it. */
+function lengthen(fd: number, length: number): void {
+  if (fs.fstatSync(fd).size < length) fs.ftruncateSync(fd, length)
 }
