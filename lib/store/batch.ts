@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import type { DId } from '../model/types.js'
+import { DatabaseRoom } from './database-room.js'
 import { DiskError, NoSpaceError, StoreError, typedError } from './errors.js'
 import { Fold } from './fold.js'
 import { GONE_PACKS, removeGonePacks } from './giving-away.js'
@@ -65,6 +66,7 @@ export class Batch {
   /** Packs in which nothing is any more: their files go after the commit that says so. */
   readonly gonePacks: number[] = []
   readonly #c: BatchComponents
+  readonly #room: DatabaseRoom
   #journal: JournalReader
   /** Folded and durable. */
   #committed: Lsn
@@ -75,6 +77,7 @@ export class Batch {
   constructor(components: BatchComponents, init: BatchInit) {
     this.#c = components
     const { layout, reader, now, monotonic } = components
+    this.#room = new DatabaseRoom({ directory: layout.db })
     this.view = new WorkingView({ reader })
     this.packs = new PackReader({ reader: this.view, layout })
     this.writer = new PackWriter({ layout }, { state: this.#openPacks(), packMax: init.packMax })
@@ -187,6 +190,8 @@ export class Batch {
     this.writer.sync()
     if (this.fold.spools.begun) this.#syncSpools()
     const replayFrom = this.pending.lowest(position)
+    const { rows, bytes } = this.view.weight()
+    this.#room.reserve(rows, bytes)
     try {
       reader.tables.root.transactionSync(() => {
         this.view.write(reader.tables, { committed: position, replayFrom, packs: this.writer.state })
@@ -223,23 +228,29 @@ export class Batch {
     removeSegmentsBelow(this.#c.layout.journal, below)
   }
 
-  /** Forgets what is not committed; it will be folded again. */
+  /** Forgets what is not committed; it will be folded again. Throws as `commit` does: to be called again then, before anything else. */
   abort(): void {
+    const { reader, layout } = this.#c
     this.writer.takeBack()
     this.gonePacks.length = 0
     this.packs.close()
     this.fold.clear()
     this.pending.clear()
-    this.view.clear()
-    this.#stored = this.#committed = this.#c.reader.committed
-    this.reopenJournal()
-    this.sealer.reset(this.#c.reader.unsealed())
+    try {
+      this.view.clear()
+      this.#stored = this.#committed = reader.committed
+      this.reopenJournal()
+      this.sealer.reset(reader.unsealed())
+    } catch (error) {
+      throw asDamage(layout.db, error)
+    }
   }
 
   close(): void {
     this.#journal.close()
     this.packs.close()
     this.writer.close()
+    this.#room.close()
   }
 }
 

@@ -61,6 +61,8 @@ export class Committer {
   #failures = 0
   #lastFailure = ''
   #closed = false
+  /** What the batch has begun was taken back where it failed. */
+  #whole = true
   /** The journal does not have the frames that it should have. */
   #stalled = false
   /** After every commit that moved something. */
@@ -166,6 +168,7 @@ export class Committer {
     const end = this.#end
     let committed: Committed
     try {
+      if (!this.#whole) this.#takeBack()
       const until = this.#monotonic() + BATCH_MS
       more = this.batch.foldFrames(end, { frames: FRAMES, bytes: BYTES, until })
       for (const request of requests) this.#apply(request, answers)
@@ -198,9 +201,20 @@ export class Committer {
     }
   }
 
-  #failed(error: unknown): void {
+  /** The batch is as after the last commit. The disk may refuse that, too: then it is done before the next try. */
+  #takeBack(): void {
+    this.#whole = false
     this.batch.abort()
+    this.#whole = true
     this.#publish()
+  }
+
+  #failed(error: unknown): void {
+    try {
+      this.#takeBack()
+    } catch {
+      // What failed first is told.
+    }
     this.#failures++
     const { message: text, code = '' } = error as Error & { code?: string }
     // What had no room is another thing each time.

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { ChunkId, DId, RId } from '../model/types.js'
 import * as codec from './codec.js'
-import { DamagedVolumeError, typedError } from './errors.js'
+import { DamagedVolumeError, DiskError, typedError } from './errors.js'
 import { entryKey, key48, key64, read48, read64 } from './keys.js'
 import type { DocumentRecord, EntryRecord, InodeRecord, Lsn, SpoolRecord } from './records.js'
 import { preallocate } from './syscalls.js'
@@ -45,7 +45,7 @@ export type MetaName =
   | 'joining' // 1: the root waits for its first head from another device
   | 'clock' // last hybrid logical clock: not a number, 8 bytes
 
-const DATA_FILE = 'data.mdb'
+export const DATA_FILE = 'data.mdb'
 const LOCK_FILE = 'lock.mdb'
 /** More than LMDB takes for 126 readers. */
 const LOCK_BYTES = 64 * 1024
@@ -111,12 +111,23 @@ function openAll(root: RootDatabase): Tables {
   return tables
 }
 
-const DAMAGE =
-  /MDB_(CORRUPTED|INVALID|PAGE_NOTFOUND|PANIC|VERSION_MISMATCH|BAD_TXN|INCOMPATIBLE)|corrupt|not an LMDB file/i
+const DAMAGE = /MDB_(CORRUPTED|INVALID|PAGE_NOTFOUND|VERSION_MISMATCH|BAD_TXN|INCOMPATIBLE)|corrupt|not an LMDB file/i
+
+/**
+ * The disk failed in the last step of a commit. Nothing is damaged, and nothing lost: but this process cannot use the database
+ * any more, as it does not know what of the step has reached the disk.
+ */
+const PANIC = /MDB_PANIC/
 
 /** LMDB's own errors about its file, as DamagedVolumeError. */
 export function asDamage(directory: string, error: unknown): unknown {
   const { message = '', code } = error as { message?: string; code?: number | string }
+  if (PANIC.test(message)) {
+    const cause = new Error('its last step failed; everything is there when the node is started again', {
+      cause: error,
+    })
+    return new DiskError('the database could not be written', cause)
+  }
   const badCode = typeof code === 'number' && code <= -30788 && code >= -30797
   if (DAMAGE.test(message) || badCode) {
     return new DamagedVolumeError(path.join(directory, DATA_FILE), message || `LMDB error ${code}`, { cause: error })

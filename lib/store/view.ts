@@ -33,6 +33,13 @@ const latin1 = (Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, f
 export const nameKey = (name: Uint8Array) => latin1.call(name, 0, name.length)
 export const nameOf = (key: string): Uint8Array => new Uint8Array(Buffer.from(key, 'latin1'))
 
+/** Bytes of most rows, with their keys, at most. */
+const ROW = 400
+
+function xattrBytes(row: InodeRecord | undefined): number {
+  return row ? row.xattrs.reduce((sum, { name, value }) => sum + name.length + value.length + 5, 0) : 0
+}
+
 interface DocumentRow {
   document: DId
   row: DocumentRecord | undefined
@@ -258,6 +265,21 @@ export class WorkingView {
       if (row && row.seq !== storedSeq) heads.push({ document, ...row })
     }
     return heads.sort((a, b) => a.seq - b.seq)
+  }
+
+  /** What `write` changes, roughly, and never much less: rows of all tables, and their bytes. */
+  weight(): { rows: number; bytes: number } {
+    const maps = [this.#documents, this.#revisions, this.#chunks, this.#spools, this.#unsealed]
+    let rows = maps.reduce((sum, { size }) => sum + size, 0)
+    // With the change numbers of documents, and the orphans.
+    rows += 2 * this.#documents.size + this.#conflicts.size + this.#settings.size + 2 * this.#changedInodes.size
+    for (const changes of this.#entries.values()) rows += changes.size
+    let bytes = rows * ROW
+    for (const { bytes: encoded } of this.#revisions.values()) bytes += encoded.length
+    for (const ino of this.#changedInodes) bytes += xattrBytes(this.#inodes.get(ino))
+    for (const value of this.#settings.values()) bytes += value?.length ?? 0
+    for (const spool of this.#spools.values()) bytes += 16 * (spool?.ranges.length ?? 0)
+    return { rows, bytes }
   }
 
   /** Inside a transaction. */

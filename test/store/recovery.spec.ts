@@ -312,6 +312,37 @@ describe('committing on a full disk', () => {
     }
   })
 
+  it('has room for what is removed, and is opened again', async () => {
+    const volume = await TestVolume.create({ directory: path.join(directory, 'volume') })
+    const ballast = path.join(directory, 'ballast')
+    try {
+      for (let ino = 2; ino < 8; ino++) volume.put(1, `${ino}`, inode(ino, { content: bytesContent(randomBytes(200)) }))
+      await volume.flush()
+      const fd = fs.openSync(ballast, 'w')
+      try {
+        for (;;) fs.writeSync(fd, Buffer.alloc(4096))
+      } catch {
+        fs.closeSync(fd)
+      }
+      for (let ino = 2; ino < 7; ino++) {
+        volume.journal.begin()
+        volume.journal.entryGone(1, Buffer.from(`${ino}`))
+        volume.journal.inodeGone(ino)
+        volume.journal.commitFrame(true)
+        Atomics.store(volume.progress, PROGRESS_JOURNAL_END, BigInt(volume.journal.written))
+        if (ino % 2 === 0) await volume.flush()
+      }
+      assert.deepEqual(volume.reports, [])
+      await volume.leave()
+      volume.open()
+      assert.deepEqual(volume.names(volume.root), ['7'])
+      assert.deepEqual(checkVolume({ reader: volume.reader, layout: volume.layout }), [])
+    } finally {
+      fs.rmSync(ballast, { force: true })
+      await volume.close()
+    }
+  })
+
   it('is told when a volume is created', async () => {
     const fd = fs.openSync(path.join(directory, 'ballast'), 'w')
     try {

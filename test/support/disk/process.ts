@@ -14,7 +14,7 @@ const mounted = await kernelDriver.mount({
   fileSystem: undefined as never,
   async serve(given) {
     session = given
-    const workerData: DiskThreadData = { session, port: port2 }
+    const workerData: DiskThreadData = { session, port: port2, fails: process.argv[3] === 'fails' }
     worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2] })
   },
 })

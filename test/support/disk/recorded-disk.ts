@@ -1,10 +1,12 @@
-// A mounted disk that records what is done to it (recording-file-system.ts). Owns the process that serves it and the temporary directory.
+// A mounted disk that records what is done to it (recording-file-system.ts), or fails when it is told to
+// (failing-file-system.ts). Owns the process that serves it and the temporary directory.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmdirSync, writeSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { Counted } from './failing-file-system.js'
 import type { DiskOp } from './recording-file-system.js'
 
 export class RecordedDisk {
@@ -15,26 +17,39 @@ export class RecordedDisk {
     private readonly process: ChildProcess,
   ) {}
 
-  static async create(): Promise<RecordedDisk> {
+  static async create(options: { fails?: boolean } = {}): Promise<RecordedDisk> {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'peerdrive-disk-'))
     const init = { execArgv: [], serialization: 'advanced' as const }
-    const process = fork(path.join(import.meta.dirname, 'process.js'), [directory], init)
+    const process = fork(
+      path.join(import.meta.dirname, 'process.js'),
+      [directory, options.fails ? 'fails' : 'records'],
+      init,
+    )
     await once(process, 'message')
     return new RecordedDisk(directory, process)
   }
 
-  /** Into the log, at this very moment. */
+  /** Into the log, at this very moment; or what a disk that fails is told. */
   note(text: string): void {
     if (this.#notes < 0) this.#notes = openSync(path.join(this.path, 'notes'), 'w')
     writeSync(this.#notes, text)
   }
 
   /** What was written down since the last time. */
-  async takeLog(): Promise<DiskOp[]> {
+  takeLog(): Promise<DiskOp[]> {
+    return this.#ask()
+  }
+
+  /** Of a disk that fails. */
+  counted(): Promise<Counted> {
+    return this.#ask()
+  }
+
+  async #ask<T>(): Promise<T> {
     const answer = once(this.process, 'message')
     this.process.send('log')
-    const [log] = await answer
-    return log
+    const [told] = await answer
+    return told
   }
 
   async remove(): Promise<void> {

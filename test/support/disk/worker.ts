@@ -3,15 +3,18 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { KernelLoop } from '../../../lib/fuse/kernel-loop.js'
 import type { KernelSession } from '../../../lib/fuse/session.js'
+import { FailingFileSystem } from './failing-file-system.js'
 import { RecordingFileSystem } from './recording-file-system.js'
 
 export interface DiskThreadData {
   session: KernelSession
   port: MessagePort
+  /** It fails when it is told to, and records nothing. */
+  fails: boolean
 }
 
-const { session, port } = workerData as DiskThreadData
-const fs = new RecordingFileSystem()
+const { session, port, fails } = workerData as DiskThreadData
+const fs = fails ? new FailingFileSystem() : new RecordingFileSystem()
 const loop = new KernelLoop(
   session,
   fs,
@@ -20,6 +23,7 @@ const loop = new KernelLoop(
     onDoorbell() {
       for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
         if (got.message === 'stop') loop.stop()
+        else if (fs instanceof FailingFileSystem) port.postMessage(fs.counted)
         else {
           port.postMessage(fs.log)
           fs.log = []

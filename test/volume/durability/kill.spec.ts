@@ -12,8 +12,8 @@ import { AUTHOR, Shell, TestVolume } from '../engine/support.js'
 import type { Plan } from './killed-child.js'
 import { applyOp, cloneModel, difference, type Op, plan, Random, type Seen, treeOfModel, treeOfVolume } from './load.js'
 
-/** How many processes are killed: some in the suite, thousands when asked for. */
-const KILLS = Number(process.env.PEERDRIVE_KILLS ?? 40)
+/** How many processes are killed: some in the suite, thousands when asked for (docs/recovery.md). */
+const KILLS = Number(process.env.PEERDRIVE_KILLS ?? 30)
 const SEED = Number(process.env.PEERDRIVE_SEED ?? Date.now() % 1_000_000)
 const OPS = 150
 /** A kill in this many happens while the volume is opened, and is followed by another child that recovers. */
@@ -146,16 +146,11 @@ describe('durability: kill -9 of a volume under random load', () => {
   }
 
   it(`loses nothing that was acknowledged: ${KILLS} kills`, async function () {
-    if (!process.env.PEERDRIVE_KILLS) {
-      console.log(
-        'skipped: one kill in about sixty leaves a folder whose revision is not what the tree says (nothing is lost); PEERDRIVE_KILLS=40 runs it',
-      )
-      return this.skip()
-    }
     this.timeout(60_000 + KILLS * 3000)
     let done = 0
     for (let kill = 0; kill < KILLS; ) {
       const seed = SEED + kill
+      if (KILLS > 100 && kill % 100 === 0) console.log(`${kill} kills, seed ${seed}`)
       const random = new Random(seed)
       const { ops, answers } = plan(cloneModel(model), random, OPS)
       if (random.below(OPENING) === 0) {

@@ -115,11 +115,13 @@ export class TestVolume implements Progress {
     this.batch.commit(seal)
   }
 
-  /** The hashers are done with every spool that was closed. */
+  /** The hashers are done with every spool that was closed, by whatever engine. */
   seal(): void {
     this.fold()
     const packs = new PackReader({ reader: this.reader, layout: this.layout })
-    for (const { spool } of this.sealed.splice(0)) {
+    this.sealed.length = 0
+    this.reader.refresh()
+    for (const { id: spool } of this.reader.spools()) {
       const work = spoolWork(this, spool)
       if (work.kind !== 'hash') continue
       const { content, chunks, lists } = hashSpool(work.job, packs.source)
