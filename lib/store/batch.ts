@@ -80,7 +80,7 @@ export class Batch {
     this.#room = new DatabaseRoom({ directory: layout.db })
     this.view = new WorkingView({ reader })
     this.packs = new PackReader({ reader: this.view, layout })
-    this.writer = new PackWriter({ layout }, { state: this.#openPacks(), packMax: init.packMax })
+    this.writer = new PackWriter({ layout }, { state: this.#openPacks(components.report), packMax: init.packMax })
     const { view, writer, packs, pending } = this
     this.reviser = new Reviser({ view, writer, packs, now }, { author: init.author })
     this.sealer = new Sealer({ view, reviser: this.reviser, writer, packs, monotonic }, { root: init.root })
@@ -94,8 +94,8 @@ export class Batch {
   }
 
   /** Cuts what no commit knows off the packs. A pack that is too short is left as it is, and not appended to. */
-  #openPacks(): PackState {
-    const { reader, layout, report } = this.#c
+  #openPacks(report: (text: string) => void): PackState {
+    const { reader, layout } = this.#c
     const state = { pack: reader.meta('pack'), end: reader.meta('packEnd'), last: reader.meta('lastPack') }
     removeGonePacks(layout, reader.setting(GONE_PACKS))
     const { reports, short } = cutPacks(layout, state)
@@ -228,17 +228,21 @@ export class Batch {
     removeSegmentsBelow(this.#c.layout.journal, below)
   }
 
-  /** Forgets what is not committed; it will be folded again. Throws as `commit` does: to be called again then, before anything else. */
+  /**
+   * Forgets what is not committed; it will be folded again. What is committed LMDB says, and is asked before anything is cut off
+   * the packs: a failed last step of a commit may have reached the disk. Throws as `commit` does: to be called again
+   * then, before anything else.
+   */
   abort(): void {
     const { reader, layout } = this.#c
-    this.writer.takeBack()
-    this.gonePacks.length = 0
-    this.packs.close()
-    this.fold.clear()
-    this.pending.clear()
     try {
       this.view.clear()
       this.#stored = this.#committed = reader.committed
+      this.writer.takeBack(this.#openPacks(() => {}))
+      this.gonePacks.length = 0
+      this.packs.close()
+      this.fold.clear()
+      this.pending.clear()
       this.reopenJournal()
       this.sealer.reset(reader.unsealed())
     } catch (error) {

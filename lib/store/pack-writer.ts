@@ -173,8 +173,9 @@ export class PackWriter {
     this.#kept = { ...this.#now }
   }
 
-  /** Forgets what was appended since `kept()`, in the files too. */
-  takeBack(): void {
+  /** Forgets what was appended since `kept()`, in the files too. `state`: what is committed. */
+  takeBack(state = this.#kept): void {
+    this.#kept = { ...state }
     this.#buffered = 0
     this.#dirty = false
     this.#newFiles = false

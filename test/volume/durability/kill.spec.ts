@@ -10,7 +10,7 @@ import { createVolume, openVolume } from '../../../lib/store/volume-store.js'
 import { Model } from '../engine/model.js'
 import { AUTHOR, Shell, TestVolume } from '../engine/support.js'
 import type { Plan } from './killed-child.js'
-import { applyOp, cloneModel, difference, type Op, plan, Random, type Seen, treeOfModel, treeOfVolume } from './load.js'
+import { applyOp, cloneModel, difference, halfDone, type Op, plan, Random, treeOfModel, treeOfVolume } from './load.js'
 
 /** How many processes are killed: some in the suite, thousands when asked for (docs/recovery.md). */
 const KILLS = Number(process.env.PEERDRIVE_KILLS ?? 30)
@@ -65,16 +65,6 @@ class Child {
     this.#process.kill('SIGKILL')
     await closed
     assert.equal(this.failed, undefined)
-  }
-}
-
-/** Of a write that was under way each byte may be there or not, where it goes into a spool. */
-function halfDone(before: Seen | undefined, after: Seen): (found: Seen, want: Seen) => boolean {
-  return (found, want) => {
-    if (want.id !== after.id) return found.bytes.equals(want.bytes)
-    if (!before || after.bytes.length <= 1 << 16) return false
-    if (found.bytes.length > Math.max(before.bytes.length, after.bytes.length)) return false
-    return found.bytes.every((byte, i) => byte === (before.bytes[i] ?? 0) || byte === (after.bytes[i] ?? 0))
   }
 }
 

@@ -302,6 +302,16 @@ export function difference(
   return undefined
 }
 
+/** Of a write that was under way each byte may be there or not, where it goes into a spool. */
+export function halfDone(before: Seen | undefined, after: Seen): (found: Seen, want: Seen) => boolean {
+  return (found, want) => {
+    if (want.id !== after.id) return found.bytes.equals(want.bytes)
+    if (!before || after.bytes.length <= 1 << 16) return false
+    if (found.bytes.length > Math.max(before.bytes.length, after.bytes.length)) return false
+    return found.bytes.every((byte, i) => byte === (before.bytes[i] ?? 0) || byte === (after.bytes[i] ?? 0))
+  }
+}
+
 /** `count` operations, done in the model as well. */
 export function plan(model: Model, random: Random, count: number): { ops: Op[]; answers: number[] } {
   const ops: Op[] = []
