@@ -1,6 +1,9 @@
 // Which devices are near, by multicast DNS with our own service tag, and where paired ones can be dialled. mDNS proves
 // nothing: what is found here is a hint, identity comes from noise. Announced are device id and addresses, nothing else
 // (no name: strangers get nothing); people see a fingerprint until the device is paired. Dials nobody.
+//
+// Asks every few seconds at first and after every change, then ever more rarely: each question costs every device an answer. Whoever is
+// new asks at once, and hears of all; the others hear the question, and ask for it in turn.
 import './promise-polyfill.js'
 import { EventEmitter } from 'node:events'
 import type { PeerInfo } from '@libp2p/interface'
@@ -15,7 +18,12 @@ import type { Trust } from './trust.js'
 
 export const SERVICE_TAG = '_peerdrive._udp.local'
 const MAX_NEARBY = 256
-const MISSED_ANNOUNCEMENTS = 3
+/** Questions without an answer after which a device is gone, and after which it is strange to have heard nobody. */
+const MISSED = 3
+/** The longest pause between questions, in first ones. */
+const LONGEST = 6
+/** Milliseconds that no timer is longer than: the library is to ask once only, at the start. */
+const NEVER = 2 ** 31 - 1
 
 export interface Nearby {
   id: DeviceId
@@ -34,14 +42,14 @@ export interface Nearby {
 export interface DiscoveryEvents {
   /** A device announced itself: for the first time or again, perhaps with other addresses. */
   seen: [Nearby]
-  /** A device was silent for three intervals. */
+  /** A device was silent over three questions. */
   gone: [Nearby]
   /** What is in the way of discovery has changed. */
   problems: [Problem[]]
 }
 
 export interface DiscoveryInit {
-  /** ms between queries; 5 s. */
+  /** ms between questions at first; 5 s. Where nothing changes the pauses grow to six times that. */
   interval?: number
   serviceTag?: string
   /** UDP port; 5353. */
@@ -60,20 +68,29 @@ export interface DiscoveryComponents {
 interface Service extends EventTarget {
   start(): Promise<void>
   stop(): Promise<void>
-  mdns?: EventEmitter
+  mdns?: EventEmitter & { query(question: Pick<QueryPacket, 'questions'>): void }
 }
+
+/** What is known of a device near by, and how many questions ago it was heard. */
+type Heard = Nearby & { missed: number }
 
 export class Discovery extends EventEmitter<DiscoveryEvents> {
   readonly #components: DiscoveryComponents
   readonly #init: Required<DiscoveryInit>
   readonly #clock: () => number
-  readonly #nearby = new Map<DeviceId, Nearby>()
+  readonly #nearby = new Map<DeviceId, Heard>()
   #service: Service | undefined
   #timer: NodeJS.Timeout | undefined
   #problems: Problem[] = []
   #socketError: Error | undefined
-  #started = 0
-  #heardSelf = 0
+  /** ms until the next question after the one that is due. */
+  #pause = 0
+  /** When was asked last, and when is asked next. */
+  #asked = 0
+  #due = 0
+  #questions = 0
+  /** Our own questions since one of anybody was heard, which should be each of them. */
+  #unheard = 0
 
   constructor(components: DiscoveryComponents, init: DiscoveryInit = {}) {
     super()
@@ -86,22 +103,24 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
   /** Never fails: what is in the way is told by `problems`. */
   async start(): Promise<void> {
     if (this.#service || !this.#init.enabled) return
-    this.#started = this.#clock()
-    this.#heardSelf = 0
-    this.#timer = setInterval(() => void this.#tick(), this.#init.interval)
+    this.#questions = 0
+    this.#unheard = 0
+    this.#pause = this.#init.interval
     await this.#open()
-    await this.#tick()
+    await this.#diagnose()
+    if (this.#service) this.#schedule()
   }
 
   async #open(): Promise<void> {
-    const { serviceTag, interval, port } = this.#init
+    const { serviceTag, port } = this.#init
     const addressManager = { getAddresses: () => this.#announced() }
     const logger = this.#components.node.libp2p.logger
     const components = { addressManager, logger } as unknown as Parameters<ReturnType<typeof mdns>>[0]
-    const service = mdns({ serviceTag, interval, port })(components) as unknown as Service
+    const service = mdns({ serviceTag, interval: NEVER, port })(components) as unknown as Service
     this.#service = service
     this.#socketError = undefined
     service.addEventListener('peer', (event) => this.#onPeer((event as CustomEvent<PeerInfo>).detail))
+    this.#noteAsked()
     await service.start()
     service.mdns?.on('query', (query: QueryPacket) => this.#onQuery(query))
     service.mdns?.on('error', (error: Error) => this.#onSocketError(error))
@@ -110,7 +129,7 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
   async stop(): Promise<void> {
     const service = this.#service
     this.#service = undefined
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     this.#nearby.clear()
     await service?.stop()
   }
@@ -151,8 +170,10 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
       addresses,
       firstSeen: before?.firstSeen ?? now,
       lastSeen: now,
+      missed: 0,
     }
     this.#nearby.set(id, one)
+    if (before?.addresses.join() !== addresses.join()) this.#changed()
     this.emit('seen', this.#named(one))
   }
 
@@ -163,13 +184,41 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
     return stranger ? this.#nearby.delete(stranger) : false
   }
 
-  #named(one: Nearby): Nearby {
+  #named({ missed: _, ...one }: Heard): Nearby {
     const device = this.#components.trust.get(one.id)
     return { ...one, name: device?.name, paired: device !== undefined }
   }
 
+  /** Of anybody, ourselves as well. */
   #onQuery(query: QueryPacket): void {
-    if (query.questions?.[0]?.name === this.#init.serviceTag) this.#heardSelf = this.#clock()
+    if (query.questions?.[0]?.name !== this.#init.serviceTag) return
+    this.#unheard = 0
+    // Somebody may be new.
+    if (this.#clock() - this.#asked >= this.#init.interval) this.#ask()
+  }
+
+  #ask(): void {
+    this.#noteAsked()
+    this.#service?.mdns?.query({ questions: [{ name: this.#init.serviceTag, type: 'PTR' }] })
+  }
+
+  #noteAsked(): void {
+    this.#asked = this.#clock()
+    this.#questions++
+    this.#unheard++
+    for (const one of this.#nearby.values()) one.missed++
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    this.#due = this.#clock() + this.#pause
+    this.#timer = setTimeout(() => void this.#tick(), this.#pause)
+  }
+
+  /** Something is not as it was: more may follow. */
+  #changed(): void {
+    this.#pause = this.#init.interval
+    if (this.#due - this.#clock() > this.#pause) this.#schedule()
   }
 
   #onSocketError(error: Error): void {
@@ -178,32 +227,39 @@ export class Discovery extends EventEmitter<DiscoveryEvents> {
   }
 
   async #tick(): Promise<void> {
+    const service = this.#service
+    this.#pause = Math.min(2 * this.#pause, LONGEST * this.#init.interval)
     this.#expire()
-    const { interval, port } = this.#init
     if (this.#socketError) {
-      const service = this.#service
+      this.#pause = this.#init.interval
       await service?.stop()
       if (service && this.#service === service) await this.#open()
-      return
+    } else {
+      this.#ask()
+      await this.#diagnose()
     }
-    const now = this.#clock()
-    const patient = now - this.#started > MISSED_ANNOUNCEMENTS * interval
-    const deaf = patient && now - this.#heardSelf > MISSED_ANNOUNCEMENTS * interval
-    const problems = await diagnose({ port, deaf, alone: patient && this.#nearby.size === 0 })
+    if (this.#service) this.#schedule()
+  }
+
+  async #diagnose(): Promise<void> {
+    const patient = this.#questions > MISSED
+    const deaf = patient && this.#unheard > MISSED
+    const problems = await diagnose({ port: this.#init.port, deaf, alone: patient && this.#nearby.size === 0 })
     if (!this.#socketError) this.#report(problems)
   }
 
   #report(problems: Problem[]): void {
     if (!this.#service || JSON.stringify(problems) === JSON.stringify(this.#problems)) return
     this.#problems = problems
+    this.#changed()
     this.emit('problems', problems)
   }
 
   #expire(): void {
-    const oldest = this.#clock() - (MISSED_ANNOUNCEMENTS + 0.5) * this.#init.interval
     for (const one of this.#nearby.values()) {
-      if (one.lastSeen >= oldest) continue
+      if (one.missed <= MISSED) continue
       this.#nearby.delete(one.id)
+      this.#changed()
       this.emit('gone', this.#named(one))
     }
   }

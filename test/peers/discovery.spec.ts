@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, it } from 'mocha'
+import multicastDns from 'multicast-dns'
 import { announcedAddresses } from '../../lib/peers/addresses.js'
 import { sendProblem } from '../../lib/peers/discovery-problems.js'
 import { parseAddress, readAddress } from '../../lib/peers/index.js'
@@ -73,6 +74,27 @@ describe('peers: discovery', () => {
     )
     holder.close()
     await until(() => discovery.problems().every(({ code }) => code !== 'socket'), 'it goes on')
+  })
+
+  it('asks ever more rarely while nothing changes, and soon when somebody else asks', async () => {
+    const serviceTag = `_pd${process.pid}q._udp.local`
+    const interval = 40
+    const { discovery } = await device({ discovery: { port: 25354, interval, serviceTag } })
+    const listener = multicastDns({ port: 25354, interface: undefined })
+    cleanUp(() => void listener.destroy())
+    const asked: number[] = []
+    listener.on('query', ({ questions }) => {
+      if (questions.some(({ name }) => name === serviceTag)) asked.push(performance.now())
+    })
+    await discovery.start()
+    const pauses = () => asked.slice(1).map((at, i) => at - asked[i])
+    await until(() => pauses().some((pause) => pause > 5 * interval), 'a long pause')
+    assert.ok(pauses().length > 4, 'short ones before')
+    // Long enough after its own that it asks again at once; the next by its own clock would be later.
+    await new Promise((resolve) => setTimeout(resolve, interval + 5))
+    const before = asked.length
+    listener.query([{ name: serviceTag, type: 'PTR' }])
+    await until(() => asked.length >= before + 2, 'it asks, too')
   })
 
   it('names other obstacles', () => {
