@@ -9,7 +9,7 @@ import { hashOf } from './hash.js'
 import { relationOf } from './history.js'
 import { isRemoved } from './merge.js'
 import { markedName } from './merge-names.js'
-import { entriesOf } from './settle.js'
+import { entriesOf } from './tree-facts.js'
 import {
   type Chunk,
   type ChunkSource,

@@ -6,7 +6,7 @@ import { encodeRevision } from '../model/codec.js'
 import { diffFolder } from '../model/folder.js'
 import { isRemoved } from '../model/merge.js'
 import { givingWay, removalOf, showsSame } from '../model/overrule.js'
-import { entriesOf, type HeadStep } from '../model/settle.js'
+import { entriesOf, type HeadStep } from '../model/tree-facts.js'
 import { type DId, type Home, type Revision, type RId, TYPE_FOLDER } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 

@@ -1,7 +1,7 @@
 // The face of a volume towards everything above it (sync, API, console): what others may ask, and the messages that cross
 // the threads for it. Implemented by lib/volume/volume.ts on the main thread. Reads show durable state only.
 
-import type { Claim, Whereabouts } from '../model/settle.js'
+import type { Claim, Whereabouts } from '../model/tree-facts.js'
 import type {
   Attributes,
   ChunkId,

@@ -4,7 +4,7 @@
 import { decodeRevision } from '../model/codec.js'
 import { leaves, readContent } from '../model/content-tree.js'
 import { decodeFolder } from '../model/folder.js'
-import type { Claim, Whereabouts } from '../model/settle.js'
+import type { Claim, Whereabouts } from '../model/tree-facts.js'
 import {
   type ChunkId,
   type ChunkSource,

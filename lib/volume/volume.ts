@@ -4,7 +4,7 @@
 
 import { statfsSync } from 'node:fs'
 import { hex } from '../model/bytes.js'
-import type { Claim, Whereabouts } from '../model/settle.js'
+import type { Claim, Whereabouts } from '../model/tree-facts.js'
 import type { ChunkId, ChunkSource, Content, DId, FolderEntry, Revision, RId, SId } from '../model/types.js'
 import { TYPE_FOLDER } from '../model/types.js'
 import { ApplyPlan, liveRevision, type Planned } from './apply-plan.js'

@@ -16,7 +16,8 @@ import {
   ridOf,
   successor,
 } from '../../lib/model/index.js'
-import { type Claim, entriesOf, type HeadStep, settleTree, type TreeFacts } from '../../lib/model/settle.js'
+import { settleTree } from '../../lib/model/settle.js'
+import { type Claim, entriesOf, type HeadStep, type TreeFacts } from '../../lib/model/tree-facts.js'
 import {
   type Chunk,
   type Clock,

@@ -14,7 +14,7 @@ import { mergeBases } from '../../../lib/model/history.js'
 import { isRemoved } from '../../../lib/model/merge.js'
 import { isPlace } from '../../../lib/model/merge-folder.js'
 import { rulesDocument } from '../../../lib/model/rule.js'
-import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/settle.js'
+import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/tree-facts.js'
 import {
   type ChunkId,
   type ChunkSource,
