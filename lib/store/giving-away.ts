@@ -64,6 +64,14 @@ export function removePacks(batch: Batch, reader: StoreReader, packs: number[]):
 /** What a crash left of packs that nothing refers to. */
 export function removeGonePacks(layout: VolumeLayout, setting: Uint8Array | undefined): void {
   if (!setting) return
-  for (const pack of JSON.parse(Buffer.from(setting).toString()) as number[])
-    if (Number.isSafeInteger(pack)) fs.rmSync(layout.pack(pack), { force: true })
+  for (const pack of numbers(setting)) fs.rmSync(layout.pack(pack), { force: true })
+}
+
+function numbers(setting: Uint8Array): number[] {
+  try {
+    const list: unknown = JSON.parse(Buffer.from(setting).toString())
+    return Array.isArray(list) ? list.filter(Number.isSafeInteger) : []
+  } catch {
+    return []
+  }
 }
