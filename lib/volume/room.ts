@@ -28,7 +28,7 @@ const HOLES_MIN = 0.2
 /** Bytes of chunks moved by one request. */
 const MOVE_BYTES = 4 << 20
 /** Milliseconds in which a content that was read counts as in use, and stays. */
-const LATELY_MS = 60_000
+const LATELY_MS = 20_000
 /** Milliseconds until it is tried again where there is not enough that may go; and between two looks for old versions. */
 const AGAIN_MS = 600_000
 const RETAIN_MS = 3_600_000
@@ -88,6 +88,8 @@ export class Room {
   readonly #c: RoomComponents
   /** When room was made and it was not enough, milliseconds since the epoch. */
   #madeAt = Number.NEGATIVE_INFINITY
+  /** What is being read was left out. */
+  #heldBack = false
   /** The version up to which it came. */
   #hand: RId | undefined
 
@@ -112,7 +114,8 @@ export class Room {
     await this.#compact(survey, (1 - LIVE_SHARE) * budget)
     this.bytes = await this.#packBytes()
     // Within its budget it costs nothing to look again.
-    this.#madeAt = this.bytes <= budget ? Number.NEGATIVE_INFINITY : this.#c.now()
+    if (this.bytes <= budget) this.#madeAt = Number.NEGATIVE_INFINITY
+    else this.#madeAt = this.#c.now() - (this.#heldBack ? AGAIN_MS - LATELY_MS : 0)
   }
 
   async #packBytes(): Promise<number> {
@@ -144,8 +147,13 @@ export class Room {
         for (const id of survey.leaves(content)) if (free(id) && !warm.has(id)) await going.add(id)
       }
     }
+    this.#heldBack = false
     for (const { content, ago } of lately) {
-      if (going.enough || ago < LATELY_MS) break
+      if (going.enough) break
+      if (ago < LATELY_MS) {
+        this.#heldBack = true
+        break
+      }
       for (const id of survey.leaves(content)) if (free(id)) await going.add(id)
     }
     await going.finish()
