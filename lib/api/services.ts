@@ -130,6 +130,16 @@ export interface WhyInfo {
   since: number
 }
 
+export interface BackupOptions {
+  directory: string
+  /** Empty: the only one, or the home volume. */
+  volume?: string
+  label?: string
+  mountPoint?: string
+  /** Paths of files and folders: contents of these alone, and of what is in them; none: everything. */
+  only?: Uint8Array[]
+}
+
 /** A replica on a disk of this device. */
 export interface BackupInfo {
   label: string
@@ -271,7 +281,7 @@ export interface NodeServices {
   why(path: Uint8Array): Promise<WhyInfo[]>
   backups(): Promise<BackupInfo[]>
   /** A backup of a volume of this device in a directory: a replica, and the rule. */
-  addBackup(options: { directory: string; volume?: string; label?: string; mountPoint?: string }): Promise<VolumeInfo>
+  addBackup(options: BackupOptions): Promise<VolumeInfo>
   /** `eject`: its disk may be taken out. `remove`: it is no backup any more; its files stay. */
   endBackup(label: string, how: 'eject' | 'remove'): Promise<void>
   actors(): ActorNode

@@ -153,9 +153,9 @@ export class Session {
     if (request.why) return { whys: { whys: await services.why(bytesOf(request.why.path)) } }
     if (request.backups) return { backups: { backups: await services.backups() } }
     if (request.addBackup) {
-      const { directory, volume, label, mountPoint } = request.addBackup
+      const { directory, volume, label, mountPoint, only } = request.addBackup
       const options = { volume: volume || undefined, label: label || undefined, mountPoint: mountPoint || undefined }
-      const added = await services.addBackup({ directory: directory ?? '', ...options })
+      const added = await services.addBackup({ directory: directory ?? '', ...options, only: only ?? [] })
       return { volume: added as unknown as ResponseBody['volume'] }
     }
     if (request.endBackup) {

@@ -7,7 +7,7 @@ import path from 'node:path'
 import type { Behaviour, ChildSpec } from '../actors/index.js'
 import { type BackupInfo, ServiceError } from '../api/services.js'
 import { equal, hex } from '../model/bytes.js'
-import type { SId } from '../model/types.js'
+import type { DId, SId } from '../model/types.js'
 import { createVolume } from '../store/volume-store.js'
 import type { Volume } from '../volume/contract.js'
 import type { NodeConfig, VolumeEntry } from './config.js'
@@ -16,7 +16,8 @@ export interface AttachmentsComponents {
   author: Uint8Array
   config: NodeConfig
   save(): void
-  open(entry: VolumeEntry): Promise<void>
+  /** `prepare`: what has to be before anything travels. */
+  open(entry: VolumeEntry, prepare?: (volume: Volume) => Promise<void>): Promise<void>
   close(entry: VolumeEntry): Promise<void>
   /** The volume of an entry, if it is open. */
   opened(entry: VolumeEntry): Volume | undefined
@@ -52,13 +53,14 @@ export class Attachments {
   }
 
   /**
-   * Makes a replica of `of` there, or takes the one that is there already. `rule` is called before anything can travel.
+   * Makes a replica of `of` there, or takes the one that is there already. `only`: it gets contents of these documents, and what is in
+   * them, alone; everything if not given. `rule` is called before anything can travel.
    * Rejects with ServiceError, and with the store's errors.
    */
   add(
     directory: string,
     of: Volume,
-    options: { label?: string; mountPoint?: string },
+    options: { label?: string; mountPoint?: string; only?: DId[] },
     rule: (target: SId) => Promise<void>,
   ): Promise<VolumeEntry> {
     return this.#inTurn(async () => {
@@ -79,7 +81,7 @@ export class Attachments {
       const { sid } = there ?? (await createVolume({ directory, label, author, root: of.root }))
       await rule(sid)
       const entry: VolumeEntry = { label, directory, mountPoint: options.mountPoint, attached: true }
-      await open(entry)
+      await open(entry, (volume) => holdOnly(volume, options.only))
       config.volumes.push(entry)
       save()
       return entry
@@ -142,6 +144,12 @@ export class Attachments {
 }
 
 const isWithin = (directory: string, mount: string) => directory === mount || directory.startsWith(`${mount}/`)
+
+async function holdOnly({ holding }: Volume, only: DId[] | undefined): Promise<void> {
+  if (!only?.length) return
+  await holding.set({ hold: 'on-demand' })
+  for (const document of only) await holding.pin(document)
+}
 
 /** Which volume is stored in a directory. Undefined: none, or it cannot be seen. */
 async function describe(directory: string): Promise<{ sid: SId; root: Uint8Array } | undefined> {

@@ -23,13 +23,14 @@ import {
   type VolumeInfo,
   type WhyInfo,
 } from '../api/services.js'
-import { unhex } from '../model/bytes.js'
+import { hex, unhex } from '../model/bytes.js'
 import type { DId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
-import { knownPairs, notePair } from '../sync/known-pairs.js'
+import { forgetPairs, type KnownPair, knownPairs, notePair } from '../sync/known-pairs.js'
 import { localPeer } from '../sync/manager.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers } from '../sync/worker.js'
+import type { Volume } from '../volume/contract.js'
 import { Checks } from './checks.js'
 import { findPeer } from './devices.js'
 import { Documents } from './documents.js'
@@ -113,7 +114,9 @@ export class Services implements NodeServices {
   }
 
   async unpair(peer: string): Promise<void> {
-    this.#parts.peers.trust.revoke(findPeer(this.#parts.peers, peer).id)
+    const { id } = findPeer(this.#parts.peers, peer)
+    this.#parts.peers.trust.revoke(id)
+    await this.#forget((pair) => pair.peer === id)
     this.tell({ kind: 'peers' })
   }
 
@@ -187,6 +190,10 @@ export class Services implements NodeServices {
     return here ? localPeer(here.volume) : findPeer(this.#parts.peers, said).id
   }
 
+  async #forget(which: (pair: KnownPair) => boolean): Promise<void> {
+    for (const { volume } of this.#parts.volumes.list()) await forgetPairs(volume, which)
+  }
+
   async rules(): Promise<RuleInfo[]> {
     return this.#rules.list()
   }
@@ -222,20 +229,30 @@ export class Services implements NodeServices {
     volume?: string
     label?: string
     mountPoint?: string
+    only?: Uint8Array[]
   }): Promise<VolumeInfo> {
     const { volumes } = this.#parts
     const { volume } = this.#rules.find(options.volume ?? '')
-    const entry = await volumes.attachments.add(options.directory, volume, options, async (target) => {
+    const only = await Promise.all((options.only ?? []).map((path) => this.#documentIn(volume, path)))
+    const entry = await volumes.attachments.add(options.directory, volume, { ...options, only }, async (target) => {
       await this.#rules.backUp(volume, target)
     })
     return volumeInfo(volumes.list().find(({ directory }) => directory === entry.directory)!)
+  }
+
+  async #documentIn(volume: Volume, path: Uint8Array): Promise<DId> {
+    const found = await this.#documents.find(path)
+    if (found.volume === volume) return found.head.document
+    throw new ServiceError('ANOTHER_VOLUME', `${Buffer.from(path).toString()} is not in '${volume.label}'.`)
   }
 
   async endBackup(label: string, how: 'eject' | 'remove'): Promise<void> {
     const { attachments } = this.#parts.volumes
     if (how === 'eject') return attachments.eject(label)
     const target = await attachments.remove(label)
-    if (target) await this.#rules.backUpNoMore(target)
+    if (!target) return
+    await this.#rules.backUpNoMore(target)
+    await this.#forget(({ peerVolume }) => peerVolume === hex(target))
   }
 
   actors(): ActorNode {

@@ -66,6 +66,8 @@ export class VolumeList {
   readonly #init: VolumeListInit
   readonly #hashers = new HasherPool()
   readonly #open: Opened[] = []
+  /** Open, and nobody else's business yet. */
+  #preparing: Opened | undefined
 
   constructor(components: VolumeListComponents, init: VolumeListInit) {
     this.#parts = components
@@ -74,7 +76,7 @@ export class VolumeList {
       author: components.author,
       config: init.config,
       save: () => this.#save(),
-      open: (entry) => this.#attach(entry),
+      open: (entry, prepare) => this.#attach(entry, prepare),
       close: (entry) => this.#detach(entry),
       opened: (entry) => this.#open.find((one) => one.entry === entry)?.face.volume,
     })
@@ -84,7 +86,7 @@ export class VolumeList {
   readonly attachments: Attachments
 
   list(): OpenVolume[] {
-    return this.#open.map(({ face }) => face)
+    return this.#open.filter((one) => one !== this.#preparing).map(({ face }) => face)
   }
 
   /** Supervisors of the open volumes, for the tree. */
@@ -168,11 +170,6 @@ export class VolumeList {
       throw error
     }
     this.#save()
-    return this.#started()
-  }
-
-  /** The volume that was opened last works. */
-  async #started(): Promise<OpenVolume> {
     const opened = this.#open[this.#open.length - 1]
     await this.#parts.start(opened.parts.resources)
     await opened.parts.resources.opened
@@ -180,9 +177,22 @@ export class VolumeList {
     return opened.face
   }
 
-  async #attach(entry: VolumeEntry): Promise<void> {
+  /** `prepare`: what has to be before anything travels. */
+  async #attach(entry: VolumeEntry, prepare?: (volume: Volume) => Promise<void>): Promise<void> {
     await this.#openOne(entry)
-    await this.#started()
+    this.#preparing = this.#open[this.#open.length - 1]
+    const { parts, face } = this.#preparing
+    try {
+      await this.#parts.start(parts.resources)
+      await parts.resources.opened
+      await prepare?.(face.volume)
+    } catch (error) {
+      await this.#detach(entry)
+      throw error
+    } finally {
+      this.#preparing = undefined
+    }
+    this.onChange()
   }
 
   /** Its disk may be gone: nothing of it is waited for that is not there. */

@@ -36,14 +36,13 @@ export function knownPairs(volume: Volume): KnownPair[] {
 export const knownPair = (volume: Volume, peerVolume: SId): KnownPair | undefined =>
   knownPairs(volume).find((pair) => pair.peerVolume === hex(peerVolume))
 
-/** Durable when resolved. One at a time for each volume. */
+/** Durable when resolved. */
 export function notePair(
   volume: Volume,
   peerVolume: SId,
   change: Partial<Omit<KnownPair, 'peerVolume'>>,
 ): Promise<void> {
-  const turn = (turns.get(volume) ?? Promise.resolve()).then(async () => {
-    const pairs = knownPairs(volume)
+  return rewrite(volume, (pairs) => {
     const key = hex(peerVolume)
     const before = pairs.find((pair) => pair.peerVolume === key)
     const after = { peerVolume: key, peer: '', name: '', seen: 0, paused: false, ...before, ...change }
@@ -52,8 +51,23 @@ export function notePair(
       const last = others.findLastIndex(({ paused }) => !paused)
       others.splice(last < 0 ? others.length - 1 : last, 1)
     }
-    await volume.setSetting(KEY, Buffer.from(JSON.stringify([after, ...others])))
+    return [after, ...others]
   })
+}
+
+/** Was met until now, if nobody forgot it meanwhile. Durable when resolved. */
+export const notePairSeen = (volume: Volume, peerVolume: SId, seen: number): Promise<void> =>
+  rewrite(volume, (pairs) => pairs.map((pair) => (pair.peerVolume === hex(peerVolume) ? { ...pair, seen } : pair)))
+
+/** Nobody is told of these any more, unless they are met again. Durable when resolved. */
+export const forgetPairs = (volume: Volume, which: (pair: KnownPair) => boolean): Promise<void> =>
+  rewrite(volume, (pairs) => pairs.filter((pair) => !which(pair)))
+
+/** One change at a time for each volume. */
+function rewrite(volume: Volume, change: (pairs: KnownPair[]) => KnownPair[]): Promise<void> {
+  const turn = (turns.get(volume) ?? Promise.resolve()).then(() =>
+    volume.setSetting(KEY, Buffer.from(JSON.stringify(change(knownPairs(volume))))),
+  )
   turns.set(
     volume,
     turn.catch(() => {}),

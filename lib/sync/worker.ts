@@ -9,7 +9,7 @@ import type { Volume } from '../volume/contract.js'
 import { SyncProtocolError } from './errors.js'
 import { Feeder } from './feeder.js'
 import { Fetcher } from './fetcher.js'
-import { knownPair, notePair } from './known-pairs.js'
+import { knownPair, notePair, notePairSeen } from './known-pairs.js'
 import { Mirror } from './mirror.js'
 import { PairRules } from './pair-rules.js'
 import type { Question } from './questions.js'
@@ -209,7 +209,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         throttle.stop()
         mirror.active = false
         feeder.paused = true
-        note(state)
+        notePairSeen(volume, peerVolume, now()).catch(() => {})
       },
     }
     living.add(state)

@@ -94,7 +94,7 @@ describe('A session of the client API', () => {
       ['setRule', '3f9a2c41', 'paused', 'limit'],
       ['removeRule', '3f9a2c41'],
       ['why', '/m/a.txt'],
-      ['addBackup', { directory: '/media/disk', volume: undefined, label: undefined, mountPoint: undefined }],
+      ['addBackup', { directory: '/media/disk', volume: undefined, label: undefined, mountPoint: undefined, only: [] }],
       ['endBackup', 'disk', 'eject'],
     ])
     node.close()

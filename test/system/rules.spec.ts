@@ -111,6 +111,50 @@ describe('Rules on real nodes', function () {
     await a.with((api) => api.endBackup('photos-backup', 'remove'))
   })
 
+  it('back up some folders alone: of the others the disk has the names', async () => {
+    const disk = path.join(directory, 'some')
+    writeNoise(path.join(a.mountPoint, 'outside'), 2, 11)
+    fs.writeFileSync(path.join(a.mountPoint, 'folder/before'), Buffer.alloc(100_000, 'before'))
+    await a.with((api) => api.addBackup({ directory: disk, only: [pathOf(a, 'folder')] }))
+    fs.writeFileSync(path.join(a.mountPoint, 'folder/after'), Buffer.alloc(300_000, 'after'))
+    const held = async () => (await info(a)).volumes.find(({ label }) => label === 'some')!.holding
+    await eventually(async () => assert.ok((await held()).bytes > 0 && (await held()).lacking === 0))
+    await eventually(async () => assert.deepEqual(await why(a, 'folder/after'), ['some: in sync']))
+    await eventually(async () => {
+      const { bytes, lacking, pins } = await held()
+      assert.deepEqual([pins, lacking], [['/folder'], 0])
+      assert.ok(bytes < 1 << 20, `${bytes} bytes are on the disk`)
+    })
+    const [after] = await a.with((api) => api.log(Buffer.from(path.join(disk, 'folder/after')), 1))
+    assert.equal((await cat(a, path.join(disk, 'folder/after'), after.version)).length, 300_000)
+    await a.with((api) => api.endBackup('some', 'remove'))
+  })
+
+  it('give contents away that a disk keeps, and fetch them again from it', async () => {
+    const disk = path.join(directory, 'keeper')
+    const file = path.join(a.mountPoint, 'archive')
+    writeNoise(file, 6, 7)
+    const bytes = fs.readFileSync(file)
+    await a.with((api) => api.addBackup({ directory: disk }))
+    await eventually(async () => assert.deepEqual(await why(a, 'archive'), ['keeper: in sync']))
+    await a.with((api) => api.hold('home', { hold: 'on-demand', budget: 1 << 20 }))
+    await eventually(async () => {
+      const { volumes } = await info(a)
+      const { bytes } = volumes.find(({ label }) => label === 'home')!.holding
+      assert.ok(bytes <= 2 << 20, `${bytes} bytes are held`)
+    }, 60_000)
+    assert.ok(fs.readFileSync(file).equals(bytes))
+    assert.deepEqual(await why(a, 'archive'), ['keeper: in sync'])
+    await a.with((api) => api.hold('home', { hold: 'everything' }))
+    await eventually(async () => {
+      const { volumes } = await info(a)
+      const { bytes } = volumes.find(({ label }) => label === 'home')!.holding
+      assert.ok(bytes >= 6 << 20, `${bytes} bytes are held`)
+    }, 60_000)
+    await a.with((api) => api.endBackup('keeper', 'remove'))
+    assert.ok(fs.readFileSync(file).equals(bytes))
+  })
+
   it('back a volume up to another device, and nothing comes back', async () => {
     await pairAndJoin(a, b)
     await inSync(a, b)

@@ -2,7 +2,7 @@
 
 import path from 'node:path'
 import type { Command } from 'commander'
-import { action, withNode } from '../connect.js'
+import { absolute, action, withNode } from '../connect.js'
 import { printable, table } from '../format.js'
 
 export function register(program: Command): void {
@@ -34,16 +34,20 @@ export function register(program: Command): void {
     .option('--volume <name>', 'the volume (default: the only one, or home)')
     .option('--label <name>', 'what it is called (default: as the directory)')
     .option('--mount <directory>', 'mount it there, to look into it')
+    .option('--only <paths...>', 'contents of these files and folders alone; of the others it has the names')
     .action(
-      action(async (directory: string, options: { volume?: string; label?: string; mount?: string }) => {
-        const mountPoint = options.mount === undefined ? undefined : path.resolve(options.mount)
-        const full = path.resolve(directory)
-        const { volume, label } = options
-        const added = await withNode((node) => node.addBackup({ directory: full, volume, label, mountPoint }))
-        console.log(
-          `${printable(added.label)} fills by itself, whenever ${printable(full)} is there.\n\`peerdrive log ${printable(full)}/FILE\` lists what it has; \`peerdrive backup eject ${printable(added.label)}\` before its disk is taken out.`,
-        )
-      }),
+      action(
+        async (directory: string, options: { volume?: string; label?: string; mount?: string; only?: string[] }) => {
+          const mountPoint = options.mount === undefined ? undefined : path.resolve(options.mount)
+          const full = path.resolve(directory)
+          const { volume, label } = options
+          const only = options.only?.map(absolute)
+          const added = await withNode((node) => node.addBackup({ directory: full, volume, label, mountPoint, only }))
+          console.log(
+            `${printable(added.label)} fills by itself, whenever ${printable(full)} is there.\n\`peerdrive log ${printable(full)}/FILE\` lists what it has; \`peerdrive backup eject ${printable(added.label)}\` before its disk is taken out.`,
+          )
+        },
+      ),
     )
   backup
     .command('eject')
