@@ -32,7 +32,7 @@ export interface CommitterThreadInit {
 export interface CommitterMethods {
   flush(): Promise<void>
   commitContent(request: SpoolCommit): Promise<string>
-  importRevisions(encoded: Uint8Array[]): Promise<Uint8Array[]>
+  importRevisions(encoded: Uint8Array[], chunks?: { id: Uint8Array; bytes: Uint8Array }[]): Promise<Uint8Array[]>
   importChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
   repairChunks(chunks: { id: Uint8Array; bytes: Uint8Array }[]): Promise<void>
   dropChunks(ids: Uint8Array[]): Promise<number>

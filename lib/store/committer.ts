@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { equal, hex } from '../model/bytes.js'
 import { decodeRevision } from '../model/codec.js'
 import { hashOf, ridOf } from '../model/hash.js'
-import { CHUNK_LIMIT, type ChunkId, type RId } from '../model/types.js'
+import { CHUNK_LIMIT, type Chunk, type RId } from '../model/types.js'
 import { Batch, type BatchComponents, type BatchInit, type Committed, isFatal } from './batch.js'
 import { ImportError, StoreError, TooLargeError } from './errors.js'
 import { dropChunks, moveChunks, removePacks } from './giving-away.js'
@@ -274,9 +274,13 @@ export class Committer {
     return this.#request(() => commitSpool({ view, writer, packs, reviser, fold, layout: this.#layout }, request))
   }
 
-  /** Stores revisions given by their canonical bytes. Rejects with ImportError (nothing stored) if one is not canonical. */
-  importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+  /**
+   * Stores revisions given by their canonical bytes, together with chunks. Rejects with ImportError (nothing stored) if one is not
+   * canonical, or a chunk is none.
+   */
+  importRevisions(encoded: Uint8Array[], chunks: Chunk[] = []): Promise<RId[]> {
     return this.#request(() => {
+      for (const chunk of chunks) checkChunk(chunk)
       const revisions = encoded.map((bytes) => {
         try {
           decodeRevision(bytes)
@@ -286,13 +290,14 @@ export class Committer {
         return { rid: ridOf(bytes), bytes }
       })
       const { view } = this.batch
+      if (chunks.length > 0) this.batch.reviser.store(chunks)
       for (const { rid, bytes } of revisions) if (!view.revision(rid)) view.putRevision(rid, bytes)
       return revisions.map(({ rid }) => rid)
     })
   }
 
   /** Stores chunks. Rejects with ImportError (nothing stored) if one is longer than CHUNK_LIMIT or not what its id says. */
-  importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+  importChunks(chunks: Chunk[]): Promise<void> {
     return this.#request(() => {
       for (const chunk of chunks) checkChunk(chunk)
       this.batch.reviser.store(chunks)
@@ -300,7 +305,7 @@ export class Committer {
   }
 
   /** Stores chunks anew whose bytes in the packs are not those of their ids; others are as in `importChunks`. */
-  repairChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+  repairChunks(chunks: Chunk[]): Promise<void> {
     return this.#request(() => {
       for (const chunk of chunks) checkChunk(chunk)
       this.batch.reviser.repair(chunks)
@@ -344,7 +349,7 @@ export class Committer {
   }
 }
 
-function checkChunk({ id, bytes }: { id: ChunkId; bytes: Uint8Array }): void {
+function checkChunk({ id, bytes }: Chunk): void {
   if (bytes.length === 0 || bytes.length > CHUNK_LIMIT) throw new ImportError(`a chunk of ${bytes.length} bytes`)
   if (!equal(hashOf(bytes), id)) throw new ImportError(`bytes that are not chunk ${hex(id)}`)
 }

@@ -9,8 +9,8 @@ import type { Answer, Change, Get } from './messages.js'
 
 /** Most revisions of one answer: bounds what a question may cost. */
 const MAX_REVISIONS = 4096
-/** Chunks read at the same time for one answer. */
-const READ_AHEAD = 8
+/** Chunks read together for one answer; as many more are read while these are sent. */
+const READ_TOGETHER = 16
 
 export async function answerQuestion(
   volume: Volume | undefined,
@@ -85,12 +85,12 @@ const emptyAnswer = (id: number): Answer => ({ id, done: false, revisions: [], c
 
 /** The chunks that can be read, in order. */
 async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  const reading: Promise<Uint8Array | undefined>[] = []
-  let next = 0
-  while (next < ids.length || reading.length) {
-    while (next < ids.length && reading.length < READ_AHEAD) reading.push(readChunk(volume, ids[next++]))
-    const bytes = await reading.shift()
-    if (bytes) yield bytes
+  const read = (from: number) => Promise.all(ids.slice(from, from + READ_TOGETHER).map((id) => readChunk(volume, id)))
+  let next = read(0)
+  for (let i = 0; i < ids.length; i += READ_TOGETHER) {
+    const chunks = await next
+    next = read(i + READ_TOGETHER)
+    for (const bytes of chunks) if (bytes) yield bytes
   }
 }
 

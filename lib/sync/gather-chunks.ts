@@ -1,8 +1,9 @@
 // Gets the chunks of contents into the volume: level by level down their trees, skipping what the volume has (then it has all
 // below it as well). Asks in portions, a few at a time, and stores each portion as it comes: memory is bounded by the portions
-// and by the lists, however large a file is.
+// and by the lists, however large a file is. What came along with the changes, and the lists, are left to be stored together with
+// the revisions. Whoever stores a chunk looks whether it is what its id says; here only what has to be looked into before.
 
-import { hex } from '../model/bytes.js'
+import { equal, hex } from '../model/bytes.js'
 import { children, rootOf, type TreeChunk } from '../model/content-tree.js'
 import { InvalidContentError } from '../model/errors.js'
 import { hashOf } from '../model/hash.js'
@@ -20,6 +21,7 @@ export interface StoreOptions {
   bare?: boolean
 }
 
+const OTHER_BYTES = 'Bytes came in that are not those of a chunk that was asked for.'
 /** What a list counts for in a portion: the tree above it does not tell its size. */
 const LIST_BYTES = 64 << 10
 
@@ -29,13 +31,14 @@ export class ChunkGather {
 
   constructor(private readonly components: GatherComponents) {}
 
-  async store(revisions: Revision[], offered: Map<string, Uint8Array>, options: StoreOptions): Promise<void> {
+  /** Answers what is to be stored before, or with, the revisions. */
+  async store(revisions: Revision[], offered: Map<string, Uint8Array>, options: StoreOptions): Promise<Chunk[]> {
     const walk = new Walk(this.components, offered, options)
     try {
       const rootsOf = (some: Revision[]) => some.flatMap(({ parts }) => [...parts.values()].map(rootOf))
-      if (!options.bare) return await walk.run(rootsOf(revisions), false)
-      await walk.run(rootsOf(revisions.filter(isStructure)), false)
-      await walk.run(rootsOf(revisions.filter((revision) => !isStructure(revision))), true)
+      await walk.run(rootsOf(options.bare ? revisions.filter(isStructure) : revisions), false)
+      if (options.bare) await walk.run(rootsOf(revisions.filter((revision) => !isStructure(revision))), true)
+      return walk.last()
     } finally {
       this.stored += walk.stored
     }
@@ -54,6 +57,8 @@ class Walk {
   readonly #seen = new Set<string>()
   /** Lists that are not stored yet, with what they name. */
   readonly #lists = new Map<string, { level: number; chunk: Chunk; below: TreeChunk[] }>()
+  /** To be stored with the revisions: what came along, and lists that are complete. */
+  readonly #last = new Map<string, Chunk>()
 
   constructor(components: GatherComponents, offered: Map<string, Uint8Array>, { strict, partial }: StoreOptions) {
     this.#components = components
@@ -79,13 +84,13 @@ class Walk {
       await this.#fetch(this.#takeOffered(lists, expand), async (got) => {
         for (const { chunk, bytes } of got) expand(chunk, bytes)
       })
-      const here: Chunk[] = []
-      const asked = this.#takeOffered(data, (chunk, bytes) => here.push({ id: chunk.id, bytes: checked(chunk, bytes) }))
-      if (here.length) await this.#import(here)
+      const asked = this.#takeOffered(data, ({ id, ...chunk }, bytes) =>
+        this.#last.set(hex(id), { id, bytes: checked({ id, ...chunk }, bytes) }),
+      )
       await this.#fetchData(asked)
       level = below.filter(wanted)
     }
-    await this.#storeLists(bare)
+    this.#completeLists(bare)
   }
 
   /** A list that is here has all below it here, unless data may be missing. */
@@ -107,13 +112,17 @@ class Walk {
   }
 
   /** From the bottom up; those that are not complete are left out. */
-  async #storeLists(bare: boolean): Promise<void> {
-    const group = new Map<string, Chunk>()
-    const isThere = (id: ChunkId) => group.has(hex(id)) || this.#components.volume.hasChunk(id)
+  #completeLists(bare: boolean): void {
+    const isThere = (id: ChunkId) => this.#last.has(hex(id)) || this.#components.volume.hasChunk(id)
     const lists = [...this.#lists].sort(([, a], [, b]) => a.level - b.level)
     for (const [key, { chunk, level, below }] of lists)
-      if ((bare && level === 1) || below.every(({ id }) => isThere(id))) group.set(key, chunk)
-    if (group.size) await this.#import([...group.values()])
+      if ((bare && level === 1) || below.every(({ id }) => isThere(id))) this.#last.set(key, chunk)
+  }
+
+  last(): Chunk[] {
+    const chunks = [...this.#last.values()]
+    for (const { bytes } of chunks) this.stored += bytes.length
+    return chunks
   }
 
   async #import(chunks: Chunk[]): Promise<void> {
@@ -139,9 +148,15 @@ class Walk {
   }
 
   #fetchOwn(chunks: TreeChunk[]): Promise<void> {
-    return this.#fetch(chunks, (got) =>
-      this.#import(got.map(({ chunk, bytes }) => ({ id: chunk.id, bytes: checked(chunk, bytes) }))),
-    )
+    return this.#fetch(chunks, async (got) => {
+      const list = got.map(({ chunk, bytes }) => ({ id: chunk.id, bytes: checked(chunk, bytes) }))
+      try {
+        await this.#import(list)
+      } catch (error) {
+        const others = list.some(({ id, bytes }) => !equal(hashOf(bytes), id))
+        throw others ? new SyncProtocolError(OTHER_BYTES) : error
+      }
+    })
   }
 
   /** Asks in portions, a few at a time. */
@@ -162,11 +177,13 @@ class Walk {
 
   async #ask(portion: TreeChunk[]): Promise<{ chunk: TreeChunk; bytes: Uint8Array }[]> {
     const answer = await this.#components.ask({ chunks: portion.map((chunk) => chunk.id) })
+    // All of them, in their order: whether they are what they should be is looked at where they are stored.
+    if (isWhole(portion, answer.chunks)) return portion.map((chunk, i) => ({ chunk, bytes: answer.chunks[i] }))
     const asked = new Map(portion.map((chunk) => [hex(chunk.id), chunk]))
     const got = answer.chunks.map((bytes) => {
       const key = hex(hashOf(bytes))
       const chunk = asked.get(key)
-      if (!chunk) throw new SyncProtocolError('Bytes came in that are not those of a chunk that was asked for.')
+      if (!chunk) throw new SyncProtocolError(OTHER_BYTES)
       asked.delete(key)
       return { chunk, bytes }
     })
@@ -175,6 +192,14 @@ class Walk {
       throw new PeerLacksError(`The device does not have chunk ${lacking}, or cannot read it.`)
     return got
   }
+}
+
+/** Of lists the size is not told, and they are looked into. */
+function isWhole(portion: TreeChunk[], chunks: Uint8Array[]): boolean {
+  return (
+    chunks.length === portion.length &&
+    portion.every(({ level, size }, i) => level === 0 && chunks[i].length === size)
+  )
 }
 
 /** The size is told by the list above it. */

@@ -62,12 +62,14 @@ export class Gather {
       [...found].filter(([rid]) => heads.has(rid) === isHead).map(([, { revision }]) => revision)
     const { partial, policy } = this.#volume.holding
     const options = { partial, bare: policy.hold === 'on-demand' }
-    await this.#chunks.store(of(true), offered.chunks, { strict: true, ...options })
-    // Old versions that the device does not have here may be asked for when somebody looks at them.
-    await this.#chunks.store(of(false), offered.chunks, { strict: false, ...options })
+    const last = [
+      ...(await this.#chunks.store(of(true), offered.chunks, { strict: true, ...options })),
+      // Old versions that the device does not have here may be asked for when somebody looks at them.
+      ...(await this.#chunks.store(of(false), offered.chunks, { strict: false, ...options })),
+    ]
     const encoded = ancestorsFirst(found)
     for (let i = 0; i < encoded.length; i += IMPORT_REVISIONS)
-      await this.#volume.importRevisions(encoded.slice(i, i + IMPORT_REVISIONS))
+      await this.#volume.importRevisions(encoded.slice(i, i + IMPORT_REVISIONS), i === 0 ? last : [])
   }
 }
 

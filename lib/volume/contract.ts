@@ -4,6 +4,7 @@
 import type { Claim, Whereabouts } from '../model/tree-facts.js'
 import type {
   Attributes,
+  Chunk,
   ChunkId,
   ChunkSource,
   Content,
@@ -105,10 +106,10 @@ export interface Volume {
   /** The entries that name a document, likewise; of a file with several names those in one folder. O(entries of the folder). */
   claims(document: DId): Promise<Claim[]>
 
-  /** Verified (canonical, hashes) by the callee as well; durable when resolved. */
-  importRevisions(encoded: Uint8Array[]): Promise<RId[]>
+  /** Verified (canonical, hashes) by the callee; durable when resolved. `chunks` are stored together with them: all or nothing. */
+  importRevisions(encoded: Uint8Array[], chunks?: Chunk[]): Promise<RId[]>
   /** Mends those that are damaged here. */
-  importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void>
+  importChunks(chunks: Chunk[]): Promise<void>
   /** What is not here and somebody waits for; who may have it. */
   readonly wants: Wants
   /** What is held here, and what of it is pinned. */

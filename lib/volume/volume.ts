@@ -5,7 +5,7 @@
 import { statfsSync } from 'node:fs'
 import { hex } from '../model/bytes.js'
 import type { Claim, Whereabouts } from '../model/tree-facts.js'
-import type { ChunkId, ChunkSource, Content, DId, FolderEntry, Revision, RId, SId } from '../model/types.js'
+import type { Chunk, ChunkId, ChunkSource, Content, DId, FolderEntry, Revision, RId, SId } from '../model/types.js'
 import { TYPE_FOLDER } from '../model/types.js'
 import { ApplyPlan, liveRevision, type Planned } from './apply-plan.js'
 import type { ApplyResult, Head, HeadChange, Volume, VolumeEvents, VolumeStatus, WalkResult } from './contract.js'
@@ -90,13 +90,18 @@ export class OpenedVolume implements Volume {
     this.#resources.reader.refresh()
   }
 
-  async importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
-    const rids = await this.#resources.committer.importRevisions(encoded)
+  async importRevisions(encoded: Uint8Array[], chunks: Chunk[] = []): Promise<RId[]> {
+    const { committer, damaged } = this.#resources
+    // Mending has reports of its own.
+    const mends = chunks.some(({ id }) => damaged.has(id))
+    if (mends) await this.importChunks(chunks)
+    const rids = await committer.importRevisions(encoded, mends ? [] : chunks)
     this.#resources.reader.refresh()
+    this.#resources.wants.arrived(chunks.map(({ id }) => id))
     return rids
   }
 
-  async importChunks(chunks: { id: ChunkId; bytes: Uint8Array }[]): Promise<void> {
+  async importChunks(chunks: Chunk[]): Promise<void> {
     const { committer, reader, damaged } = this.#resources
     const mended = chunks.filter(({ id }) => damaged.has(id))
     const others = mended.length ? chunks.filter(({ id }) => !damaged.has(id)) : chunks

@@ -16,6 +16,7 @@ import { isPlace } from '../../../lib/model/merge-folder.js'
 import { rulesDocument } from '../../../lib/model/rule.js'
 import { type Claim, entriesOf, type Whereabouts } from '../../../lib/model/tree-facts.js'
 import {
+  type Chunk,
   type ChunkId,
   type ChunkSource,
   type Clock,
@@ -229,7 +230,8 @@ export class MemoryVolume implements Volume {
 
   // Imports and apply
 
-  async importRevisions(encoded: Uint8Array[]): Promise<RId[]> {
+  async importRevisions(encoded: Uint8Array[], chunks: Chunk[] = []): Promise<RId[]> {
+    await this.importChunks(chunks)
     this.#check()
     const revisions = encoded.map(decodeRevision)
     await this.onImport?.(revisions)
