@@ -20,7 +20,7 @@ export const MAX_ASKED = 1024
 /** Chunks of which one question asks whether they are kept: the other device reads all of them before it says yes. */
 export const MAX_KEEPS = 128
 /** Bytes of chunks asked for in one question, by the sizes that content trees tell. */
-export const ASK_BYTES = 4 << 20
+export const ASK_BYTES = 2 << 20
 /** Questions of one volume pair without an answer yet. */
 export const MAX_QUESTIONS = 4
 /** Questions of a peer that are answered at the same time; further ones wait. */
