@@ -197,8 +197,7 @@ class Walk {
 /** Of lists the size is not told, and they are looked into. */
 function isWhole(portion: TreeChunk[], chunks: Uint8Array[]): boolean {
   return (
-    chunks.length === portion.length &&
-    portion.every(({ level, size }, i) => level === 0 && chunks[i].length === size)
+    chunks.length === portion.length && portion.every(({ level, size }, i) => level === 0 && chunks[i].length === size)
   )
 }
 

@@ -1,7 +1,7 @@
 // Requests to the committer, as calls. Owns the link; the thread behind it may be another one tomorrow. Everything here may be
 // asked twice, so that the death of the thread is seen by nobody but in the time it takes.
 
-import type { Chunk, Content, RId } from '../model/types.js'
+import type { Chunk, ChunkId, Content, RId } from '../model/types.js'
 import type { CommitterMethods } from '../store/committer-thread.js'
 import { StoreError } from '../store/errors.js'
 import { type Lsn, PROGRESS_COMMITTED, PROGRESS_JOURNAL_END } from '../store/records.js'
