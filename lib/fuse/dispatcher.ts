@@ -20,6 +20,7 @@ import {
 } from './opcodes.js'
 import { INIT_OUT, readChanges, u64 } from './protocol.js'
 import { OUT } from './serving.js'
+import { changesNames } from './unanswered.js'
 
 const EPROTO = -71
 
@@ -45,6 +46,7 @@ export class Dispatcher extends FileOperations implements Request {
     this.caller.gid = header[7]
     this.caller.pid = header[8]
     try {
+      if (changesNames(opcode)) this.memory.keepBody(this.body, this.length)
       this.dispatch(opcode, header[4] + header[5] * 0x100000000)
       if (this.reply.owed) throw new Error(`Request ${opcode} was left without an answer`)
     } catch (error) {

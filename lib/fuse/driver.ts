@@ -32,6 +32,11 @@ export interface Mounted {
    */
   invalidate(changes: Invalidation[]): Promise<void>
   /**
+   * After a thread that served died, and before the next one begins: what it may have done of the request that it died over is
+   * forgotten by the kernel, once that is answered. Kernel driver only.
+   */
+  forgetUnanswered?(): Promise<void>
+  /**
    * Unmounts, lazily if files are open. Idempotent. Serving ends with it (the loop's `run` resolves 'unmounted') as soon as the last
    * file is closed and no other mount namespace holds the mount. Who cannot wait for that stops the loop and closes.
    */

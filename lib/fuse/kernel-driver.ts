@@ -10,6 +10,7 @@ import { attach, detach } from './mount.js'
 import { Notifier } from './notify.js'
 import { createShared, type KernelSession } from './session.js'
 import { eventfd } from './syscalls.js'
+import { unanswered } from './unanswered.js'
 
 class KernelMount implements Mounted {
   private readonly notifier: Notifier
@@ -26,6 +27,10 @@ class KernelMount implements Mounted {
 
   invalidate(changes: Invalidation[]): Promise<void> {
     return this.notifier.invalidate(changes)
+  }
+
+  forgetUnanswered(): Promise<void> {
+    return this.invalidate(unanswered(this.session))
   }
 
   unmount(): Promise<void> {

@@ -8,6 +8,7 @@
 //   128   doorbell words: rung, sleeping
 //   192   requests served, per opcode, 64 doubles
 //   1024  numbers of requests whose answer is pending, 1024 pairs of words, 0 is free
+//   9216  beginning of the body of the request being served, of operations on names
 
 import { EIO } from './errno.js'
 import { OPCODE_NAMES, OPCODE_SLOTS, OUT_HEADER } from './opcodes.js'
@@ -31,7 +32,10 @@ export interface Negotiated {
 }
 
 const PENDING_SLOTS = 1024
-const SHARED_BYTES = 1024 + PENDING_SLOTS * 8
+const BODY_AT = 1024 + PENDING_SLOTS * 8
+/** Two names, and what is in front of them. */
+const BODY_BYTES = 16 + 2 * 256 + 16
+const SHARED_BYTES = BODY_AT + BODY_BYTES
 
 export function createShared(): SharedArrayBuffer {
   return new SharedArrayBuffer(SHARED_BYTES)
@@ -45,6 +49,8 @@ export class SessionMemory {
   readonly counters: Float64Array
   /** 0: somebody rang, 1: the loop sleeps. */
   readonly bell: Int32Array
+  /** Of the last operation on names: unanswered.ts. */
+  readonly body: Uint8Array
   private readonly agreed: Uint32Array
   private readonly slots: Int32Array
 
@@ -56,6 +62,7 @@ export class SessionMemory {
     this.bell = new Int32Array(shared, 128, 2)
     this.counters = new Float64Array(shared, 192, OPCODE_SLOTS)
     this.slots = new Int32Array(shared, 1024, 2 * PENDING_SLOTS)
+    this.body = new Uint8Array(shared, BODY_AT, BODY_BYTES)
   }
 
   get negotiated(): Negotiated | undefined {
@@ -75,6 +82,11 @@ export class SessionMemory {
       if (n > 0) counts[OPCODE_NAMES[code] || 'OTHER'] = n
     })
     return counts
+  }
+
+  /** Before an operation on names is served: should this thread die over it, the next one's owner knows them. */
+  keepBody(body: Uint8Array, length: number): void {
+    this.body.set(body.subarray(0, Math.min(length, BODY_BYTES)))
   }
 
   /** Notes that the request `low`/`high` will be answered later. False: no room for any more. */

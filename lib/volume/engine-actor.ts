@@ -61,6 +61,7 @@ const behaviour: Behaviour<State, EngineActorMessage, VolumeResources> = {
     if (reason.kind === 'shutdown' || reason.kind === 'normal') await finish(volume)
     volume.engine.link.detach(reason.kind === 'crash' ? reason.error.message : reason.kind)
     await end(worker, volume)
+    volume.mountPoint?.forgetUnanswered()
     volume.engineEnded()
   },
 

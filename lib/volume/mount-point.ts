@@ -63,6 +63,11 @@ export class MountPoint {
     await this.#mounted?.invalidate(changes)
   }
 
+  /** The volume thread died; the next one has not begun. What it did of the request that it died over is told to the kernel. */
+  forgetUnanswered(): void {
+    void this.#mounted?.forgetUnanswered?.()
+  }
+
   /**
    * Resolves when everything that was asked of the mount before is served: close(2) does not wait for the kernel's RELEASE, but the
    * kernel asks in order, so an answer to a later question says that it was served.

@@ -140,7 +140,7 @@ describe('durability: kill -9 of a volume under random load', () => {
     let done = 0
     for (let kill = 0; kill < KILLS; ) {
       const seed = SEED + kill
-      if (KILLS > 100 && kill % 100 === 0) console.log(`${kill} kills, seed ${seed}`)
+      if (KILLS > 100 && kill % 100 < 2) console.log(`${kill} kills, seed ${seed}`)
       const random = new Random(seed)
       const { ops, answers } = plan(cloneModel(model), random, OPS)
       if (random.below(OPENING) === 0) {

@@ -24,6 +24,7 @@ import type {
 } from '../../../lib/volume/engine/messages.js'
 import { HasherPool } from '../../../lib/volume/hashing/pool.js'
 import { spoolWork } from '../../../lib/volume/spool-job.js'
+import type { CrashingThreadData } from './crashing-thread.js'
 import { AUTHOR } from './support.js'
 
 export class MountedVolume {
@@ -33,6 +34,8 @@ export class MountedVolume {
   /** Whether large contents go into packs. */
   hashes = true
   onEvent: (event: EngineEvent) => void = () => {}
+  /** Resolves when the thread that was started last is gone. */
+  threadEnd: Promise<void> = Promise.resolve()
   mounted!: Mounted
   committer!: Committer
   reader!: StoreReader
@@ -40,6 +43,7 @@ export class MountedVolume {
   readonly mountPoint = mkdtempSync(path.join(os.tmpdir(), 'peerdrive-mount-'))
   readonly #hashers = new HasherPool({}, { threads: 1 })
   #worker: Worker | undefined
+  #lives = false
   #end = 0
   #generation = 0
   #lastId = 0
@@ -84,17 +88,26 @@ export class MountedVolume {
     return this.mounted.session!
   }
 
-  /** Resolves when it serves. */
-  startThread(session: KernelSession, end = this.#end): Promise<void> {
+  /** Resolves when it serves (or has ended before). `crash`: it ends itself then. */
+  startThread(session: KernelSession, end = this.#end, crash?: CrashingThreadData): Promise<void> {
     const begin: EngineData = {
       ...{ directory: this.directory, end, progress: this.progress, session, generation: this.#generation++ },
       ...this.data,
     }
-    const worker = new Worker(new URL('../../../lib/volume/engine/thread.js', import.meta.url))
+    const url = crash ? './crashing-thread.js' : '../../../lib/volume/engine/thread.js'
+    const worker = new Worker(new URL(url, import.meta.url), { workerData: crash })
     worker.postMessage({ begin })
     this.#worker = worker
+    this.#lives = true
+    this.threadEnd = new Promise((resolve) => worker.once('exit', () => resolve()))
     return new Promise((resolve, reject) => {
       worker.on('error', reject)
+      worker.on('exit', () => {
+        this.#lives = false
+        for (const { reject } of this.#waiting.values()) reject(new Error('The volume thread ended.'))
+        this.#waiting.clear()
+        resolve()
+      })
       worker.on('message', (message: EngineMessage) => {
         if ('event' in message) {
           if (message.event.type === 'ready') resolve()
@@ -121,10 +134,13 @@ export class MountedVolume {
         closeSync(fd)
       }
       complete(session, event.unique, 0)
-    } else if (event.type === 'sealed' && this.hashes) {
-      this.#sealing = this.#sealing.then(() => this.#seal(event.spool))
-    }
+    } else if (event.type === 'sealed' && this.hashes) this.#sealSoon(event.spool)
     this.onEvent(event)
+  }
+
+  #sealSoon(spool: number): void {
+    // A thread that ended meanwhile is followed by one that looks for what is left.
+    this.#sealing = this.#sealing.then(() => this.#seal(spool)).catch(() => {})
   }
 
   async #seal(spool: number): Promise<void> {
@@ -141,6 +157,7 @@ export class MountedVolume {
     type: T,
     request: EngineRequests[T]['request'],
   ): Promise<EngineRequests[T]['answer']> {
+    if (!this.#lives) return Promise.reject(new Error('The volume thread has ended.'))
     const id = ++this.#lastId
     const answer = new Promise<EngineRequests[T]['answer']>((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: never) => void, reject })
@@ -158,10 +175,27 @@ export class MountedVolume {
   }
 
   /** The thread is killed where it is; another one goes on with the mount. */
-  async killThread(): Promise<void> {
+  async killThread(crash?: CrashingThreadData): Promise<void> {
     await this.#leave()
+    await this.followThread(crash)
+  }
+
+  /** Another one goes on after one that has ended between two requests. */
+  async followThread(crash?: CrashingThreadData): Promise<void> {
     await this.committer.flush()
-    await this.startThread(this.session, Number(Atomics.load(new BigInt64Array(this.progress), 0)))
+    await this.startThread(this.session, Number(Atomics.load(new BigInt64Array(this.progress), 0)), crash)
+  }
+
+  /** As after a crash in the middle of a request (lib/volume/engine-actor.ts): a committer recovers before another thread begins. */
+  async recoverThread(): Promise<void> {
+    const forgotten = this.mounted.forgetUnanswered!()
+    await this.#sealing
+    await this.committer.close()
+    await this.reader.close()
+    this.#openCommitter()
+    await this.startThread(this.session)
+    await forgotten
+    for (const { id, spool } of this.reader.spools()) if (spool.state === 'closed' && this.hashes) this.#sealSoon(id)
   }
 
   #leave(): Promise<void> {
