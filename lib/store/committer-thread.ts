@@ -27,6 +27,8 @@ export interface CommitterThreadInit {
    * is settled or cleared away; folding goes on where it was. Default: recover, with nobody else at the volume.
    */
   resume?: boolean
+  /** There was a volume thread in this process: its mount, and files that are open, may live (recovery.ts). */
+  open?: boolean
 }
 
 export interface CommitterMethods {

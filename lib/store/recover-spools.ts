@@ -13,7 +13,8 @@ import { cutRanges } from './spool-ranges.js'
 
 type Report = BatchComponents['report']
 
-export function settleSpools(batch: Batch, { layout, report }: BatchComponents): void {
+/** `open`: files without a name may be, and are kept. */
+export function settleSpools(batch: Batch, { layout, report }: BatchComponents, open = false): void {
   // A spool lies on older ones only, so what it lies on is settled before it.
   for (const { id } of batch.view.spools()) {
     const spool = batch.view.spool(id)!
@@ -22,6 +23,7 @@ export function settleSpools(batch: Batch, { layout, report }: BatchComponents):
     else if (spool.state === 'closed') {
       if (size === undefined || size < lengthOf(spool)) lost(batch, id, spool, size, report)
     } else if (size === undefined) batch.fold.spools.drop(id)
+    else if (!open && !batch.view.inode(spool.ino)?.nlink) batch.fold.spools.drop(id)
     else close(batch, id, spool, size, layout.spool(id), report)
   }
 }
@@ -43,13 +45,14 @@ function close(batch: Batch, id: number, spool: SpoolRecord, length: number, fil
   }
   const end = lengthOf(spool)
   const unchanged = based && spool.ranges.length === 0 && spool.baseSize === sizeOf(spool.base)
-  if (!row || row.nlink === 0 || unchanged) return batch.fold.spools.drop(id)
+  if (!row || unchanged) return batch.fold.spools.drop(id)
   const size = based ? Math.max(spool.baseSize, end) : length
   const { mtimeMs } = fs.statSync(file)
   const mtimeSec = Math.floor(mtimeMs / 1000)
   const mtimeNsec = Math.floor((mtimeMs % 1000) * 1e6)
   const time = mtimeSec > row.mtimeSec ? { mtimeSec, mtimeNsec, ctimeSec: mtimeSec, ctimeNsec: mtimeNsec } : {}
   batch.fold.inode({ ...row, ...time, content: { kind: 'spool', spool: id, size }, size }, true)
+  if (row.nlink === 0) return
   report(`Inode ${spool.ino} was being written when the volume was closed: its ${size} bytes are kept as a version.`)
 }
 

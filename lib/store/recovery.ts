@@ -22,17 +22,22 @@ export interface Recovered {
   end: Lsn
 }
 
+export interface RecoveryInit extends BatchInit {
+  /** The process lives, and so may its mount: files without a name may be open, and are kept. */
+  open?: boolean
+}
+
 /**
  * Throws NoSpaceError, DiskError, DamagedVolumeError: nothing was lost, open it again later. What was repaired or found is
  * told through `components.report`.
  */
-export function recover(components: BatchComponents, init: BatchInit): Recovered {
+export function recover(components: BatchComponents, init: RecoveryInit): Recovered {
   const batch = new Batch(components, init)
   try {
     while (batch.foldFrames(undefined, BOUNDS)) batch.commit(false)
-    settleWrites(batch, components)
-    settleSpools(batch, components)
-    removeOrphans(batch, components)
+    settleWrites(batch, components, init.open)
+    settleSpools(batch, components, init.open)
+    if (!init.open) removeOrphans(batch, components)
     batch.commit(true, true)
     const end = batch.position
     const { cut } = batch
@@ -55,14 +60,15 @@ function cutOff(cut: JournalCut, { layout, report }: BatchComponents): void {
 }
 
 /** Small working copies that were open: their writes become a closed version. */
-function settleWrites(batch: Batch, { report }: BatchComponents): void {
+function settleWrites(batch: Batch, { report }: BatchComponents, open?: boolean): void {
   for (const [ino, changes] of batch.pending.entries()) {
     const row = batch.view.inode(ino)
     batch.pending.settle(ino)
-    if (!row || row.nlink === 0) continue
+    if (!row || (row.nlink === 0 && !open)) continue
     try {
       batch.fold.inode(settled(batch, row, changes), true)
-      report(`Inode ${ino} was being written when the volume was closed: its bytes are kept as a version.`)
+      if (row.nlink > 0)
+        report(`Inode ${ino} was being written when the volume was closed: its bytes are kept as a version.`)
     } catch (error) {
       report(`Inode ${ino} was being written when the volume was closed, and was not kept: ${(error as Error).message}`)
     }

@@ -88,6 +88,7 @@ async function start(state: State, context: Context<CommitterActorMessage>): Pro
     root: volume.description.root,
     progress: volume.progress,
     resume: state.mode === 'resume',
+    open: volume.engine.generation > 0,
   }
   const worker = new Worker(new URL('../store/committer-thread.js', import.meta.url), {
     name: 'peerdrive-committer',

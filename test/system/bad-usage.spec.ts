@@ -97,6 +97,19 @@ describe('A node that is used badly', function () {
     await first.stop()
   })
 
+  it('mounts again after a lazy unmount; a file that is open goes on until it is closed', async () => {
+    const first = node('a')
+    await first.start()
+    const fd = fs.openSync(path.join(first.mountPoint, 'open'), 'w+')
+    fs.writeSync(fd, 'before, ')
+    execFileSync('umount', ['-l', first.mountPoint])
+    fs.writeSync(fd, 'after')
+    assert.equal(fs.readFileSync(`/proc/self/fd/${fd}`, 'utf8'), 'before, after')
+    fs.closeSync(fd)
+    await eventually(() => assert.equal(fs.readFileSync(path.join(first.mountPoint, 'open'), 'utf8'), 'before, after'))
+    await first.stop()
+  })
+
   it('says what is wrong when the database is damaged, and overwrites nothing', async () => {
     const first = node('a')
     await first.start()

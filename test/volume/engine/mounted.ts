@@ -71,12 +71,12 @@ export class MountedVolume {
     return volume
   }
 
-  #openCommitter(): void {
+  #openCommitter(open = false): void {
     const report = (text: string) => void this.reports.push(text)
     this.reader = StoreReader.open(this.layout.db)
     const monotonic = () => performance.now()
     const components = { layout: this.layout, reader: this.reader, now: Date.now, monotonic, report }
-    const { batch, end } = recover(components, { author: AUTHOR, root: this.root })
+    const { batch, end } = recover(components, { author: AUTHOR, root: this.root, open })
     this.#end = end
     const progress = new BigInt64Array(this.progress)
     Atomics.store(progress, 0, BigInt(end))
@@ -192,10 +192,16 @@ export class MountedVolume {
     await this.#sealing
     await this.committer.close()
     await this.reader.close()
-    this.#openCommitter()
+    this.#openCommitter(true)
     await this.startThread(this.session)
     await forgotten
     for (const { id, spool } of this.reader.spools()) if (spool.state === 'closed' && this.hashes) this.#sealSoon(id)
+  }
+
+  /** As `killThread`, with a recovery. */
+  async crashThread(): Promise<void> {
+    await this.#leave()
+    await this.recoverThread()
   }
 
   #leave(): Promise<void> {
