@@ -4,7 +4,7 @@ import type { NodeInfo, PeerInfo, SyncInfo, VolumeInfo } from '../api/services.j
 import { hex } from '../model/bytes.js'
 import type { Peers } from '../peers/index.js'
 import type { Session } from '../sync/session.js'
-import { livingWorkers, stateOf, type WorkerView, waitsOf } from '../sync/worker.js'
+import { livingWorkers, stateOf, type WorkerView, waitsOf } from '../sync/worker-view.js'
 import { MAX_CONFLICTS } from './documents.js'
 import { holdingInfo } from './holding.js'
 import { type OpenVolume, shownPath, type VolumeList } from './volume-list.js'

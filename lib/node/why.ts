@@ -5,7 +5,7 @@ import type { WhyInfo } from '../api/services.js'
 import { equal, hex } from '../model/bytes.js'
 import { FLAG_CONFLICT } from '../model/types.js'
 import { knownPairs } from '../sync/known-pairs.js'
-import { livingWorkers, type WorkerView, waitsOf } from '../sync/worker.js'
+import { livingWorkers, type WorkerView, waitsOf } from '../sync/worker-view.js'
 import type { Head, Volume } from '../volume/contract.js'
 
 /** Milliseconds that another device may take to say which version it has. */

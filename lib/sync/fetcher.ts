@@ -15,8 +15,9 @@ import { Gate } from './gate.js'
 import { Gather, type GatherComponents, type Need, type Offered } from './gather.js'
 import { WINDOW } from './limits.js'
 import type { Change, Changes } from './messages.js'
+import { mayTryAgain, reasonOf } from './outcomes.js'
 import { Pending } from './pending.js'
-import { type Outcome, Reconciler, type Wanted } from './reconcile.js'
+import { Reconciler, type Wanted } from './reconcile.js'
 import { settled } from './settled.js'
 
 export interface FetcherComponents extends GatherComponents {
@@ -31,16 +32,8 @@ export interface FetcherComponents extends GatherComponents {
   now(): number
 }
 
-/** How often a busy document is looked at again at once, after the volume has committed its own changes. */
-const BUSY_ROUNDS = 3
-/** How often documents that a folder names are fetched before the folder has to wait, and how deep in folders of folders. */
-const MISSING_ROUNDS = 3
-const MISSING_DEPTH = 64
 /** Documents fetched and applied together where a folder names many. */
 const DOCUMENTS_TOGETHER = 512
-
-const BUSY = 'it is open for writing here, or being committed'
-const MISSING = 'the folder names documents that the other device does not have'
 
 export class Fetcher {
   readonly pending: Pending
@@ -290,14 +283,4 @@ export class Fetcher {
     this.stop()
     this.#components.failed(error)
   }
-}
-
-function mayTryAgain({ result }: Outcome, round: number, depth: number): boolean {
-  if (result === 'busy') return round < BUSY_ROUNDS
-  return result === 'missing' && round < MISSING_ROUNDS && depth < MISSING_DEPTH
-}
-
-function reasonOf(outcome: Outcome): string {
-  if (outcome.result === 'failed') return outcome.reason
-  return outcome.result === 'busy' ? BUSY : MISSING
 }

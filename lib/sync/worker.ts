@@ -3,7 +3,6 @@
 
 import type { Behaviour, ChildSpec } from '../actors/index.js'
 import { equal, hex } from '../model/bytes.js'
-import type { PairTerms } from '../model/pair-terms.js'
 import type { DId } from '../model/types.js'
 import type { Volume } from '../volume/contract.js'
 import { SyncProtocolError } from './errors.js'
@@ -17,6 +16,7 @@ import { RulesExchange } from './rules-exchange.js'
 import { FEATURE_HOLDING, type Session } from './session.js'
 import { Supply } from './supply.js'
 import { Throttle } from './throttle.js'
+import { begun, ended, stateOf, type WorkerView, waitsOf } from './worker-view.js'
 
 export interface WorkerArgs {
   volume: Volume
@@ -45,19 +45,6 @@ export type WorkerMessage =
   | { type: 'skip'; document: DId }
   | { type: 'look at what waits' }
 
-/** What the console and the API show of a worker. */
-export interface WorkerView {
-  args: WorkerArgs
-  feeder: Feeder
-  fetcher: Fetcher
-  /** By somebody on this device. */
-  paused: boolean
-  /** What the rules say. */
-  terms: PairTerms
-  /** Why it stands still, or what ended its last life. */
-  readonly lastError?: string
-}
-
 interface State extends WorkerView {
   supply: Supply
   rules: PairRules
@@ -70,13 +57,6 @@ interface State extends WorkerView {
 let follows = 0
 /** By worker id, until something goes well again: outlives the worker that it ended. */
 const lastErrors = new Map<string, string>()
-/** The workers that live, for whoever lists them. */
-const living = new Set<WorkerView>()
-
-export function livingWorkers(volume: Volume): WorkerView[] {
-  return [...living].filter((worker) => worker.args.volume.sid === volume.sid)
-}
-
 export const workerId = (volume: Volume, peer: string) => `${volume.label} ${hex(volume.sid).slice(0, 8)} ↔ ${peer}`
 
 /** Spec of the worker of one pair. Restarted with back-off after a crash, not after the end of the link. */
@@ -201,7 +181,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         return fetcher.halted ?? lastErrors.get(id)
       },
       end() {
-        living.delete(state)
+        ended(state)
         state.supply.end()
         detach()
         unlisten()
@@ -212,7 +192,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
         notePairSeen(volume, peerVolume, now()).catch(() => {})
       },
     }
-    living.add(state)
+    begun(state)
     obey(state)
     note(state)
     return state
@@ -282,11 +262,6 @@ function obey(state: State): void {
   if (before !== `${feeder.paused} ${receives} ${state.terms.rule?.id} ${waitsOf(state)}`) state.args.changed()
 }
 
-/** Why nothing travels between the two now. */
-export function waitsOf({ paused, terms }: Pick<WorkerView, 'paused' | 'terms'>): string | undefined {
-  return paused ? 'paused on this device' : terms.waits
-}
-
 /** The pair is known, and was seen just now. */
 function note({ args, paused }: State): void {
   const { volume, session, peerVolume, peerName } = args
@@ -300,18 +275,4 @@ function allow({ args, fetcher }: State): void {
   const { halted } = fetcher
   if (halted) args.report?.(`${args.volume.label} ⇄ ${args.peerName}: allowed although ${halted}`)
   fetcher.allow()
-}
-
-export function stateOf({
-  feeder,
-  fetcher,
-  paused,
-  terms,
-}: Pick<WorkerView, 'feeder' | 'fetcher' | 'paused' | 'terms'>): string {
-  if (paused || terms.rule?.paused) return 'paused'
-  if (terms.waits) return 'waiting'
-  if (fetcher.halted) return 'halted'
-  if (terms.receives && (fetcher.working || fetcher.anchor < fetcher.lastSeq)) return 'receiving'
-  if (terms.sends && feeder.following && feeder.acknowledged < feeder.sent) return 'sending'
-  return 'idle'
 }

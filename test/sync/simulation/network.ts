@@ -19,7 +19,7 @@ import {
   type SteerAction,
 } from '../../../lib/sync/manager.js'
 import type { Session } from '../../../lib/sync/session.js'
-import { livingWorkers, type WorkerView } from '../../../lib/sync/worker.js'
+import { livingWorkers, type WorkerView } from '../../../lib/sync/worker-view.js'
 import type { Volume } from '../../../lib/volume/contract.js'
 import { SYNC, syncSupervisor } from '../../../supervisors/sync.js'
 import { ManualClock } from '../../support/manual-clock.js'
