@@ -100,7 +100,7 @@ async function syncInfo(open: OpenVolume, worker: WorkerView): Promise<SyncInfo>
     sent: feeder.acknowledged,
     sentOf: feeder.following && terms.sends ? open.volume.lastSeq() : feeder.acknowledged,
     received: fetcher.anchor,
-    receivedOf: Math.max(fetcher.lastSeq, fetcher.anchor),
+    receivedOf: terms.receives ? Math.max(fetcher.lastSeq, fetcher.anchor) : fetcher.anchor,
     rule: terms.rule?.id ?? '',
     kind: terms.rule?.kind ?? '',
     waits: waitsOf(worker) ?? '',
