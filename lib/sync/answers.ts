@@ -11,6 +11,8 @@ import type { Answer, Change, Get } from './messages.js'
 const MAX_REVISIONS = 4096
 /** Chunks read together for one answer; as many more are read while these are sent. */
 const READ_TOGETHER = 16
+/** Milliseconds that chunks may take that come from a third device. */
+const PASS_ON_MS = 10_000
 
 export async function answerQuestion(
   volume: Volume | undefined,
@@ -40,8 +42,13 @@ export type Keeper = Pick<Volume, 'hasChunk' | 'chunk'> & { holding: Pick<Volume
  */
 export async function kept(volume: Keeper, ids: Uint8Array[]): Promise<Uint8Array[]> {
   if (!volume.holding.keeps) return []
-  const read = await Promise.all(ids.map(async (id) => ((await readChunk(volume, id)) ? id : undefined)))
-  return volume.holding.keeps ? read.filter((id) => id !== undefined) : []
+  const read: Uint8Array[] = []
+  for (let i = 0; i < ids.length; i += READ_TOGETHER) {
+    const part = ids.slice(i, i + READ_TOGETHER)
+    const good = await Promise.all(part.map((id) => readChunk(volume, id)))
+    read.push(...part.filter((_, k) => good[k]))
+  }
+  return volume.holding.keeps ? read : []
 }
 
 /** The frames of one answer, each sent when it is full. */
@@ -85,6 +92,7 @@ const emptyAnswer = (id: number): Answer => ({ id, done: false, revisions: [], c
 
 /** The chunks that can be read, in order. */
 async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  await passOn(volume, ids)
   const read = (from: number) => Promise.all(ids.slice(from, from + READ_TOGETHER).map((id) => readChunk(volume, id)))
   let next = read(0)
   for (let i = 0; i < ids.length; i += READ_TOGETHER) {
@@ -92,6 +100,16 @@ async function* readChunks(volume: Volume, ids: Uint8Array[]): AsyncGenerator<Ui
     next = read(i + READ_TOGETHER)
     for (const bytes of chunks) if (bytes) yield bytes
   }
+}
+
+/**
+ * Gets those that are not here from devices that are connected and keep everything. Only those are asked: they have it or have it not,
+ * so that no two devices wait for each other.
+ */
+async function passOn(volume: Volume, ids: Uint8Array[]): Promise<void> {
+  if (!volume.holding.partial) return
+  const away = ids.filter((id) => !volume.hasChunk(id))
+  if (away.length) await volume.wants.fetch(away, { ofKeepers: true, waitMs: PASS_ON_MS, graceMs: 0 }).catch(() => {})
 }
 
 /** Undefined if it is missing or damaged: the volume reports that itself. */

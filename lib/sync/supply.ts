@@ -22,6 +22,8 @@ export interface SupplyComponents extends Pick<GatherComponents, 'ask'> {
   name: string
   /** It knows of questions what it keeps. */
   confirms: boolean
+  /** Whether it says that it keeps everything, at the moment. */
+  keeps(): boolean
   now(): number
 }
 
@@ -39,6 +41,10 @@ export class Supply implements Supplier {
     this.#c = components
     this.name = components.name
     this.#detach = components.volume.wants.attach(this)
+  }
+
+  get keeps(): boolean {
+    return this.#c.keeps()
   }
 
   end(): void {

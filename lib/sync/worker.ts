@@ -169,6 +169,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       fetcher,
       supply: new Supply({
         ...{ volume, name: args.peerName, confirms: session.supports(FEATURE_HOLDING), now },
+        keeps: () => session.offers.some((offer) => equal(offer.sid, peerVolume) && offer.keeps),
         ask: (question) => session.ask(volume.root, question),
       }),
       rules,

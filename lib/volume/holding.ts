@@ -75,6 +75,8 @@ export class VolumeHolding {
         await this.#c.tellEngine(policy.partial)
         await this.#c.setSetting(HOLDING_SETTING, encodeHolding(policy))
         this.#policy = policy
+        // One that has started meanwhile was told what was so then.
+        await this.#c.tellEngine(policy.partial)
       } finally {
         this.#changing = false
       }

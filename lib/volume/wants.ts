@@ -8,6 +8,8 @@ import type { ChunkId } from '../model/types.js'
 /** A device that may have chunks, and is connected. */
 export interface Supplier {
   readonly name: string
+  /** It says that it holds everything, and gives nothing away. */
+  readonly keeps: boolean
   /** There is something to ask for: see `Wants.next`. */
   wake(): void
   /** Which of these chunks the device promises to keep for ever. */
@@ -17,6 +19,8 @@ export interface Supplier {
 export interface WantOptions {
   /** Somebody waits now; otherwise it may come when there is time. */
   urgent?: boolean
+  /** Only devices that keep everything are asked. */
+  ofKeepers?: boolean
   /** Milliseconds to wait for the bytes. Default 15 s. */
   waitMs?: number
   /** Milliseconds to wait for a device to be connected. Default 2 s. */
@@ -53,6 +57,7 @@ interface Waiter {
 interface Want {
   id: ChunkId
   urgent: boolean
+  ofKeepers: boolean
   waiters: Set<Waiter>
   askedOf?: Supplier
   refused: Set<Supplier>
@@ -99,7 +104,10 @@ export class Wants {
   }
 
   /** Resolves when all of them are here. Rejects with ContentAwayError. */
-  fetch(ids: ChunkId[], { urgent = false, waitMs = WAIT_MS, graceMs = GRACE_MS }: WantOptions = {}): Promise<void> {
+  fetch(
+    ids: ChunkId[],
+    { urgent = false, ofKeepers = false, waitMs = WAIT_MS, graceMs = GRACE_MS }: WantOptions = {},
+  ): Promise<void> {
     const missing = new Map(ids.filter((id) => !this.#has(id)).map((id) => [hex(id), id]))
     const [first] = missing.values()
     if (!first) return Promise.resolve()
@@ -125,8 +133,9 @@ export class Wants {
         },
       }
       for (const [key, id] of missing) {
-        const want: Want = this.#wants.get(key) ?? { id, urgent, waiters: new Set(), refused: new Set() }
+        const want: Want = this.#wants.get(key) ?? { id, urgent, ofKeepers, waiters: new Set(), refused: new Set() }
         want.urgent ||= urgent
+        want.ofKeepers &&= ofKeepers
         want.waiters.add(waiter)
         this.#wants.set(key, want)
       }
@@ -137,7 +146,7 @@ export class Wants {
 
   /** What a device is to be asked for now: urgent ones first, nothing that another one is being asked for. */
   next(supplier: Supplier, limit: number): ChunkId[] {
-    const due = [...this.#wants.values()].filter((want) => !want.askedOf && !want.refused.has(supplier))
+    const due = [...this.#wants.values()].filter((want) => !want.askedOf && mayBeAsked(want, supplier))
     const chosen = [...due.filter(({ urgent }) => urgent), ...due.filter(({ urgent }) => !urgent)].slice(0, limit)
     for (const want of chosen) want.askedOf = supplier
     return chosen.map(({ id }) => id)
@@ -178,7 +187,7 @@ export class Wants {
   #giveUp(): void {
     if (this.#suppliers.size === 0) return
     for (const want of this.#wants.values())
-      if (!want.askedOf && [...this.#suppliers].every((supplier) => want.refused.has(supplier)))
+      if (!want.askedOf && ![...this.#suppliers].some((supplier) => mayBeAsked(want, supplier)))
         for (const waiter of want.waiters) this.#leave(waiter, new ContentAwayError('NOBODY', want.id))
   }
 
@@ -191,3 +200,6 @@ export class Wants {
     waiter.reject(error)
   }
 }
+
+const mayBeAsked = ({ refused, ofKeepers }: Want, supplier: Supplier) =>
+  !refused.has(supplier) && (supplier.keeps || !ofKeepers)

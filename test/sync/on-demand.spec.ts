@@ -5,6 +5,7 @@ import { copyFile, mkdir, open, readdir, readFile, stat, truncate, writeFile } f
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { equal, hex } from '../../lib/model/bytes.js'
+import { leaves } from '../../lib/model/content-tree.js'
 import { checkVolume } from '../../lib/store/check.js'
 import type { HoldingMessage } from '../../lib/volume/holding-actor.js'
 import { fileContent } from '../../lib/volume/survey.js'
@@ -377,6 +378,104 @@ describe('Contents on demand', function () {
     await inTime(async () => equal(await readFile(lean.path('.versions', 'file', names[1])), version(1)), 'it is back')
     await lean.volume.holding.set({ retain: undefined })
     await inTime(() => !lean.volume.holding.partial, 'whole again')
+    assert.deepEqual(checkVolume(lean.resources), [])
+  })
+
+  it('keeps a small file that is being written whole, though what it lies on is given away, through crashes', async () => {
+    const before = Buffer.from(noise(30_000))
+    for (const name of ['thread', 'process']) await writeFile(keeper.path(name), before)
+    await keeper.volume.flush()
+    await shown('process', before.length)
+    await converged()
+    const after = Buffer.from(before)
+    after.write('XXXX', 20_000)
+    // The base is given away as soon as it may be.
+    const giveAway = async (name: string) => {
+      const head = lean.volume.head(await document(lean, name))!
+      const content = fileContent(lean.volume.revision(head.head)!)!
+      await lean.resources.committer.dropChunks([...leaves(content, lean.volume.source)].map(({ id }) => id))
+      assert.ok((await lacks(lean, name)) > 0)
+    }
+    const written = await open(lean.path('thread'), 'r+')
+    await written.write(Buffer.from('XXXX'), 0, 4, 20_000)
+    await giveAway('thread')
+    await apart()
+    await lean.kill('engine')
+    await written.close().catch(() => {})
+    await inTime(async () => equal(await readFile(lean.path('thread')), after), 'after the death of the thread')
+    connect()
+    await inTime(async () => equal(await readFile(keeper.path('thread')), after), 'and over there')
+    await converged()
+    const begun = await open(lean.path('process'), 'r+')
+    await begun.write(Buffer.from('XXXX'), 0, 4, 20_000)
+    await giveAway('process')
+    await apart()
+    // Recovery by the committer, with no volume thread.
+    await lean.kill('committer')
+    await lean.kill('engine')
+    await begun.close().catch(() => {})
+    await inTime(async () => equal(await readFile(lean.path('process')), after), 'after the death of both')
+    assert.deepEqual(
+      lean.reports.filter((text) => /not kept|lost/.test(text)),
+      [],
+    )
+  })
+
+  it('passes on to others what a keeper that is connected has', async () => {
+    const third = await new VolumeFixture().create({ root: keeper.volume.root })
+    await third.open()
+    const host = new Host('third')
+    host.volumes.push(third.volume)
+    await host.start()
+    const second = new MemoryLink('lean', 'third')
+    for (const [i, one] of [hosts[1], host].entries()) {
+      one.links.add(second.ends[i])
+      void second.closed.then(() => one.links.delete(second.ends[i]))
+      one.look()
+    }
+    try {
+      await writeFile(keeper.path('file'), noise(2 * MIB))
+      await writeFile(keeper.path('small'), noise(5000, 9))
+      await keeper.volume.flush()
+      await inTime(async () => equal(await readFile(third.path('file')), noise(2 * MIB)), 'the third has it')
+      await inTime(async () => equal(await readFile(third.path('small')), noise(5000, 9)), 'and the small one')
+      assert.equal(third.volume.holding.keeps, true)
+    } finally {
+      second.cut()
+      await host.stop()
+      await third.destroy()
+    }
+  })
+
+  it('gives away and writes packs anew while everything is being read', async () => {
+    const bytes = (i: number) => noise(MIB / 2, i + 2)
+    for (let i = 0; i < 10; i++) await writeFile(keeper.path(`file${i}`), bytes(i))
+    await keeper.volume.flush()
+    for (let i = 0; i < 10; i++) await shown(`file${i}`, MIB / 2)
+    await lean.volume.holding.set({ budget: 2 * MIB })
+    lean.resources.engine.lately = async () => []
+    let reading = true
+    const wrong: string[] = []
+    const readers = [0, 1, 2].map(async (reader) => {
+      for (let n = reader; reading; n++) {
+        const i = n % 10
+        // As the kernel would ask after it has forgotten its pages.
+        const read = await lean.resources.engine.fileSystem
+          .read({ uid: 0, gid: 0, pid: 1 }, (await stat(lean.path(`file${i}`))).ino, 1e6 + i, 0, MIB / 2)
+          .catch((error) => error)
+        if (!(read instanceof Uint8Array) || !equal(read, bytes(i))) wrong.push(`file${i}: ${read}`.slice(0, 80))
+      }
+    })
+    const given = () => lean.resources.held?.givenAway ?? 0
+    const enough = given() + 16 * MIB
+    await inTime(async () => {
+      await madeRoom(lean)
+      return given() > enough || wrong.length > 0
+    }, 'enough given away')
+    reading = false
+    await Promise.all(readers)
+    assert.deepEqual(wrong, [])
+    await madeRoom(lean)
     assert.deepEqual(checkVolume(lean.resources), [])
   })
 })

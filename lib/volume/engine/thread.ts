@@ -32,7 +32,10 @@ const LOOK = 50
 
 /** An operation waits for bytes from elsewhere: then 0 comes, or an errno. */
 class Again {
-  constructor(readonly word: Promise<number>) {}
+  say!: (errno: number) => void
+  readonly word = new Promise<number>((resolve) => {
+    this.say = resolve
+  })
 }
 
 class VolumeThread {
@@ -46,7 +49,7 @@ class VolumeThread {
   /** An operation of the kernel's is being served, so that its answer may come later. */
   #inCall = false
   /** Operations asked for by `call` that wait for bytes, by numbers of their own, all below 0. */
-  readonly #calls = new Map<bigint, (errno: number) => void>()
+  readonly #calls = new Map<bigint, Again>()
   #callNumber = 0n
   #lookedAt = 0
   #seen = -1
@@ -103,6 +106,8 @@ class VolumeThread {
   #onMissing(missing: MissingContent): boolean {
     const unique = this.#inCall ? this.#callNumber : this.#loop?.request.unique
     if (!unique) return false
+    // Before it is told: the word may come at once.
+    if (this.#inCall) this.#calls.set(unique, new Again())
     this.#emit({ type: 'missing', unique, ...missing })
     return true
   }
@@ -111,7 +116,7 @@ class VolumeThread {
     const call = this.#calls.get(unique)
     if (call) {
       this.#calls.delete(unique)
-      call(errno)
+      call.say(errno)
     } else if (errno < 0) this.#loop?.giveUp(unique, errno)
     else this.#loop?.again(unique)
     return undefined
@@ -267,15 +272,17 @@ class VolumeThread {
   /** The result, or whose word has to be waited for before it is tried again. */
   async #callOnce(method: string, args: unknown[]): Promise<unknown> {
     const unique = --this.#callNumber
+    let again: Again | undefined
     this.#inCall = true
     try {
       const fileSystem = toAsync(this.#engine.fileSystem) as unknown as Record<string, (...args: unknown[]) => unknown>
       const result = fileSystem[method](...args.map(asBuffer))
       this.#inCall = false
+      again = this.#calls.get(unique)
       return await result
     } catch (error) {
-      if (!(error instanceof NotYet)) throw error
-      return new Again(new Promise((resolve) => this.#calls.set(unique, resolve)))
+      if (!(error instanceof NotYet) || !again) throw error
+      return again
     } finally {
       this.#inCall = false
     }
