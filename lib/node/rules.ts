@@ -9,6 +9,7 @@ import type { SId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
 import { changeRules } from '../sync/change-rules.js'
 import { knownPairs } from '../sync/known-pairs.js'
+import { isLocal } from '../sync/manager.js'
 import { rulesOf } from '../sync/pair-rules.js'
 import type { Session } from '../sync/session.js'
 import type { Volume } from '../volume/contract.js'
@@ -130,6 +131,9 @@ export class Rules {
     const here = said === peers.name ? volume : volumes.list().find((open) => isSame(open.volume))?.volume
     if (here) return here.sid
     if (/^[0-9a-f]{32}$/.test(said)) return unhex(said)
+    // A backup whose disk is away.
+    const away = knownPairs(volume).find((pair) => isLocal(pair) && pair.name === said)
+    if (away) return unhex(away.peerVolume)
     const { id, name } = findPeer(peers, said)
     const offer = sessions.get(id)?.offers.find(({ root }) => equal(root, volume.root))
     if (offer) return offer.sid

@@ -27,7 +27,7 @@ import { hex, unhex } from '../model/bytes.js'
 import type { DId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
 import { forgetPairs, type KnownPair, knownPairs, notePair } from '../sync/known-pairs.js'
-import { localPeer } from '../sync/manager.js'
+import { isLocal, localPeer } from '../sync/manager.js'
 import type { Session } from '../sync/session.js'
 import { livingWorkers } from '../sync/worker-view.js'
 import type { Volume } from '../volume/contract.js'
@@ -187,7 +187,10 @@ export class Services implements NodeServices {
     const here = this.#parts.volumes
       .list()
       .find(({ attached, volume }) => localPeer(volume) === said || (attached && volume.label === said))
-    return here ? localPeer(here.volume) : findPeer(this.#parts.peers, said).id
+    if (here) return localPeer(here.volume)
+    // Its disk may be away.
+    const away = this.#parts.volumes.list().flatMap(({ volume }) => knownPairs(volume).filter(isLocal))
+    return away.find(({ name }) => name === said)?.peer ?? findPeer(this.#parts.peers, said).id
   }
 
   async #forget(which: (pair: KnownPair) => boolean): Promise<void> {

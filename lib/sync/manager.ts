@@ -125,7 +125,9 @@ function linkLocals(state: State, self: ActorRef<ManagerMessage>): void {
 }
 
 /** What stands for the device where the other volume is on this one. */
-export const localPeer = (volume: Volume): string => `volume ${hex(volume.sid)}`
+export const localPeer = (volume: Volume): string => `${LOCAL}${hex(volume.sid)}`
+export const isLocal = ({ peer }: { peer: string }): boolean => peer.startsWith(LOCAL)
+const LOCAL = 'volume '
 
 /** What the other end of a link may see. */
 function visible({ args }: State, { session, only }: Pick<Known, 'only'> & { session: { peer: string } }): Volume[] {

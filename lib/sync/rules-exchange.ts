@@ -5,6 +5,7 @@
 import { hex } from '../model/bytes.js'
 import { ridOf } from '../model/hash.js'
 import type { Volume } from '../volume/contract.js'
+import { SyncProtocolError } from './errors.js'
 import { Gather, type GatherComponents } from './gather.js'
 import type { Change } from './messages.js'
 import { Reconciler } from './reconcile.js'
@@ -13,10 +14,12 @@ export class RulesExchange {
   readonly #volume: Volume
   readonly #gather: Gather
   readonly #reconciler: Reconciler
+  readonly #failed: (error: Error) => void
   #wanted: Change | undefined
   #running = false
 
-  constructor(components: GatherComponents) {
+  constructor(components: GatherComponents & { failed(error: Error): void }) {
+    this.#failed = components.failed
     this.#volume = components.volume
     this.#gather = new Gather(components)
     this.#reconciler = new Reconciler({ volume: components.volume, allowed: async () => {}, applied: () => {} })
@@ -39,8 +42,9 @@ export class RulesExchange {
       await this.#gather.complete([need], { revisions: offered, chunks: new Map() })
       const [outcome] = await this.#reconciler.reconcile([{ document, head }])
       if (outcome.result === 'done' && this.#wanted === change) this.#wanted = undefined
-    } catch {
-      // again with the next look
+    } catch (error) {
+      // Anything else: again with the next look.
+      if (error instanceof SyncProtocolError) this.#failed(error)
     } finally {
       this.#running = false
     }

@@ -118,7 +118,7 @@ const behaviour: Behaviour<State, WorkerMessage, WorkerArgs> = {
       },
       peerVolume,
     )
-    const exchange = new RulesExchange({ volume, ask, inFlight: args.inFlight })
+    const exchange = new RulesExchange({ volume, ask, inFlight: args.inFlight, failed })
     const mirror = new Mirror(
       {
         volume,

@@ -4,6 +4,7 @@ import { makeClock } from '../../lib/model/clock.js'
 import { encodeRevision } from '../../lib/model/codec.js'
 import { buildContent } from '../../lib/model/content-tree.js'
 import { hashOf, ridOf } from '../../lib/model/hash.js'
+import { rulesDocument } from '../../lib/model/rule.js'
 import { type Content, PART_CONTENT, type Revision } from '../../lib/model/types.js'
 import { MAX_WAITING_QUESTIONS, WINDOW } from '../../lib/sync/limits.js'
 import { type Change, type Changes, decodeFrame, encodeFrame, type FrameBody } from '../../lib/sync/messages.js'
@@ -125,6 +126,24 @@ describe('Synchronization with a device that does not keep to the protocol', () 
     stranger.say(batch(number, [{ document: idOf('x'), head: real.rid, revision: other.bytes }]))
     const get = await stranger.hear((message) => message.get)
     assert.deepEqual(get.revisions.map(hex), [hex(real.rid)])
+    stranger.say({ answer: { id: get.id, done: true, revisions: [other.bytes], chunks: [], documents: [] } })
+    await dropped(/nobody asked for/)
+    assert.equal(device.volume.encoded(other.rid), undefined)
+  })
+
+  it('believes no rules that are not what their id says, and takes any that are', async () => {
+    const number = await followed()
+    const document = rulesDocument(device.volume.root)
+    const nonsense = fileOf({ size: 1, inline: Uint8Array.of(1), levels: 0 })
+    stranger.say(batch(number, [{ document, head: nonsense.rid, revision: nonsense.bytes }], { seq: 0 }))
+    await net.until(
+      () => device.volume.head(document) !== undefined,
+      () => net.describe(),
+    )
+    const real = fileOf({ size: 1, inline: Uint8Array.of(2), levels: 0 })
+    const other = fileOf({ size: 1, inline: Uint8Array.of(3), levels: 0 })
+    stranger.say(batch(number, [{ document, head: real.rid, revision: other.bytes }], { seq: 0 }))
+    const get = await stranger.hear((message) => message.get)
     stranger.say({ answer: { id: get.id, done: true, revisions: [other.bytes], chunks: [], documents: [] } })
     await dropped(/nobody asked for/)
     assert.equal(device.volume.encoded(other.rid), undefined)

@@ -75,6 +75,9 @@ describe('Rules on real nodes', function () {
       return found
     })
     assert.ok(away.since > 0)
+    await a.with((api) => api.steer('home', 'photos-backup', 'pause'))
+    assert.match((await a.with((api) => api.why(pathOf(a, 'folder/letter'))))[0].reason, /paused on this device/)
+    await a.with((api) => api.steer('home', 'photos-backup', 'resume'))
     // The node is restarted meanwhile, and does not mind.
     await a.stop()
     await a.start()
