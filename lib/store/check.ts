@@ -216,18 +216,21 @@ class Checker {
     const head = this.reader.document(row.document)
     const revision = head && this.#revision(head.head)
     const part = revision?.parts.get(PART_ENTRIES)
-    if (!part || !sameContent(part, encodeFolder(entries.sort((a, b) => compare(a.name, b.name))).content)) {
-      this.#add(
-        'folder-differs',
-        String(row.ino),
-        `Its revision has ${this.#count(part)} entries, the tree ${entries.length}.`,
-      )
-    }
+    if (!part || !sameContent(part, encodeFolder(entries.sort((a, b) => compare(a.name, b.name))).content))
+      this.#add('folder-differs', String(row.ino), this.#difference(part, entries))
   }
 
-  #count(part: Content | undefined): number | string {
+  #difference(part: Content | undefined, tree: FolderEntry[]): string {
+    if (!part) return 'It has no revision.'
     try {
-      return part ? decodeFolder(part, this.#packs.source).length : 'no'
+      const sealed = new Map(decodeFolder(part, this.#packs.source).map((entry) => [hex(entry.name), entry]))
+      const counts = `Its revision has ${sealed.size} entries, the tree ${tree.length}.`
+      for (const { name, ...entry } of tree) {
+        const other = sealed.get(hex(name))
+        const what = other ? differs(entry, other) : 'is not in the revision'
+        if (what) return `${counts} ${JSON.stringify(Buffer.from(name).toString())} ${what}.`
+      }
+      return counts
     } catch (error) {
       return (error as Error).message
     }
@@ -249,6 +252,12 @@ class Checker {
         this.#add('spool-missing', String(id), 'Its file is gone.')
     }
   }
+}
+
+function differs(a: Omit<FolderEntry, 'name'>, b: FolderEntry): string | undefined {
+  if (!equal(a.document, b.document)) return `is ${hex(a.document)}, in the revision ${hex(b.document)}`
+  if (a.type !== b.type) return `has type ${a.type}, in the revision ${b.type}`
+  return equal(a.stamp, b.stamp) ? undefined : 'has another stamp'
 }
 
 const ENOUGH = Symbol('enough findings')

@@ -82,9 +82,11 @@ describe('durability: kill -9 of a volume under random load', () => {
     next = new Child()
   })
 
-  after(async () => {
+  after(async function () {
     await next.kill()
-    volume.remove()
+    if (this.test?.parent?.tests.some(({ state }) => state === 'failed'))
+      console.log(`left to be looked at: ${directory}`)
+    else volume.remove()
   })
 
   async function killOne(random: Random, ops: Op[], answers: number[]): Promise<number> {
