@@ -62,6 +62,11 @@ export class Fold {
   /** Where inodes were linked last, for some of them. */
   readonly #names = new Map<number, { folder: number; key: string }>()
 
+  /** Inodes that are new in the frame at hand. */
+  readonly #born = new Set<number>()
+  /** Closed contents of documents that were never told of and lost their inode in this batch: they may go on in another one. */
+  readonly #orphans = new Map<string, Version[]>()
+
   /** Documents that lost their last name here, and where they were. */
   readonly #left = new Map<string, { document: DId; home: Home }>()
 
@@ -76,6 +81,7 @@ export class Fold {
   clear(): void {
     this.#touched.clear()
     this.#left.clear()
+    this.#orphans.clear()
     this.#moved.length = 0
     this.spools.clear()
   }
@@ -85,6 +91,8 @@ export class Fold {
     const records = this.#records(frame)
     const heads = records.filter((record) => record.type === 'head')
     this.#live = records.filter((record) => record.type === 'inode' && record.inode.nlink > 0) as Of<'inode'>[]
+    this.#born.clear()
+    for (const { inode } of this.#live) if (!this.#c.view.inode(inode.ino)) this.#born.add(inode.ino)
     if (heads.length === 0) this.#noteLeft(records)
     for (const record of records) this.#record(record, frame, heads)
     for (const head of heads) this.#head(head, records)
@@ -188,6 +196,7 @@ export class Fold {
     if (row.nlink === 0 && before && before.nlink > 0) this.#unlinked(before)
     if (closed) this.#unborn.delete(record.ino)
     else if (!before && pending.isOpen(record.ino)) this.#unborn.add(record.ino)
+    if (!before) this.#adopt(record.document)
     const touched = this.#touch(record.ino)
     if (before && !equal(before.document, record.document)) this.#otherDocument(before, row, closed, touched)
     // That a file was empty for a moment is no version of it: programs make temporaries so, and fill them after.
@@ -230,13 +239,15 @@ export class Fold {
   }
 
   /**
-   * Another document at this inode: the history of the one before goes on in it. `closed`: with the content that it has, which is the
-   * new document's and was never the one's before.
+   * Another document at this inode: the history of the one before goes on in it. `closed`: with the content that it has. What was closed
+   * before belongs to the document that it had then, if that was told of or goes on in another inode; but two that change places
+   * give each other their names, and what is closed with that was never the other's.
    */
   #otherDocument(before: InodeRecord, row: InodeRecord, closed: boolean, touched: Touched): void {
     const { view, sealer } = this.#c
-    const told = view.document(before.document) || (!closed && this.#livesOn(before))
-    if (touched.closed && before.nlink > 0 && told) {
+    const heir = this.#heir(before)
+    const isKept = view.document(before.document) || (heir && (!closed || this.#born.has(heir.ino)))
+    if (touched.closed && before.nlink > 0 && isKept) {
       // Its closed content belongs to the document that it had then.
       touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
       this.#versions(touched)
@@ -274,16 +285,23 @@ export class Fold {
   #unlinked(before: InodeRecord): void {
     const touched = this.#touched.get(before.ino)
     if (!touched) return
-    if (this.#livesOn(before) || this.#c.view.document(before.document)) {
-      if (touched.closed) touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
-      this.#versions(touched)
-    }
+    if (touched.closed) touched.earlier.push({ row: before, parents: touched.parents, dismiss: true })
+    if (this.#heir(before) || this.#c.view.document(before.document)) this.#versions(touched)
+    else if (touched.earlier.length > 0) this.#orphans.set(hex(before.document), touched.earlier)
     this.#touched.delete(before.ino)
   }
 
-  /** Whether another inode carries its document after the frame at hand. */
-  #livesOn({ ino, document }: InodeRecord): boolean {
-    return this.#live.some(({ inode }) => inode.ino !== ino && equal(inode.document, document))
+  /** A new inode goes on with a document: what others closed of it in this batch are versions after all. */
+  #adopt(document: DId): void {
+    if (this.#orphans.size === 0) return
+    const key = hex(document)
+    for (const version of this.#orphans.get(key) ?? []) this.#revise(version)
+    this.#orphans.delete(key)
+  }
+
+  /** Which other inode carries its document after the frame at hand. */
+  #heir({ ino, document }: InodeRecord): InodeRecord | undefined {
+    return this.#live.find(({ inode }) => inode.ino !== ino && equal(inode.document, document))?.inode
   }
 
   /** Makes what has to be made of an inode before something else happens to its document. */
@@ -374,6 +392,7 @@ export class Fold {
   finish(): void {
     for (const [ino, touched] of this.#touched) this.#finishOne(ino, touched)
     this.#touched.clear()
+    this.#orphans.clear()
     for (const { document, home } of this.#left.values()) this.#bury(document, home)
     this.#left.clear()
   }

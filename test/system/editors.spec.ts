@@ -17,8 +17,6 @@ interface Way {
   needs?: string
   /** What is there before the first save. */
   begins?: string
-  /** Whether the document goes and comes back: saves within one commit are one version then. */
-  removes?: boolean
 }
 
 function run(command: string, ...args: string[]): void {
@@ -126,7 +124,6 @@ const WAYS: Record<string, Way> = {
     },
   },
   'deleted, then new': {
-    removes: true,
     save(file, text) {
       fs.rmSync(file, { force: true })
       write(file, text, 'wx')
@@ -195,7 +192,7 @@ describe('Editors in the mount', function () {
   }
 
   for (const [how, way] of Object.entries(WAYS))
-    for (const pace of way.removes ? ['each committed'] : ['each committed', 'one after the other'])
+    for (const pace of ['each committed', 'one after the other'])
       it(`${how}, ${pace}`, async function () {
         if (way.needs && spawnSync(way.needs, ['--version']).error) {
           console.log(`skipped: ${way.needs} is not installed`)

@@ -127,6 +127,38 @@ describe('engine: identity survives the way programs save', () => {
     assert.deepEqual(history('f'), ['one', 'two'])
   })
 
+  it('every close is a version within one commit, too, however it is saved', () => {
+    const saves: Record<string, (file: string, text: string) => void> = {
+      'removed first': (file, text) => {
+        if (typeof sh.find(file) !== 'number') ok(sh.unlink(file))
+        sh.write(file, text)
+      },
+      'backup first': (file, text) => {
+        if (typeof sh.find(file) !== 'number') ok(sh.rename(file, `${file}~`))
+        sh.write(file, text)
+        if (typeof sh.find(`${file}~`) !== 'number') ok(sh.unlink(`${file}~`))
+      },
+      'renamed over': (file, text) => {
+        sh.write(`${file}.tmp`, text)
+        ok(sh.rename(`${file}.tmp`, file))
+      },
+      'backup linked': (file, text) => {
+        if (typeof sh.find(`${file}~`) !== 'number') ok(sh.unlink(`${file}~`))
+        if (typeof sh.find(file) !== 'number') sh.link(file, `${file}~`)
+        sh.write(`${file}.tmp`, text)
+        ok(sh.rename(`${file}.tmp`, file))
+      },
+    }
+    volume.reader.refresh()
+    const before = volume.reader.meta('documents')
+    const texts = ['1', '22', '333', '4444']
+    for (const [name, save] of Object.entries(saves)) for (const text of texts) save(name, text)
+    for (const name of Object.keys(saves)) assert.deepEqual(history(name), texts, name)
+    volume.reader.refresh()
+    assert.equal(volume.reader.meta('documents'), before + 5, 'one for each, and the linked backup')
+    assert.deepEqual(checkVolume(volume, { folders: false }), [])
+  })
+
   it('removed, committed, and made again', () => {
     const document = documentOf('f')
     ok(sh.unlink('f'))
