@@ -189,9 +189,7 @@ export class Reviser {
     const { document, row } = input
     const attributes: Attributes = { mode: row.mode, uid: row.uid, gid: row.gid, rdev: row.rdev, xattrs: row.xattrs }
     const parents = uniqueParents(
-      head
-        ? [head.rid, ...input.parents.filter((parent) => !this.#addsNothing(parent, input, attributes))]
-        : input.parents,
+      head ? [head.rid, ...input.parents.filter((parent) => !this.#addsNothing(parent, input))] : input.parents,
     )
     if (head && !input.force && parents.length === 1 && says(head.revision, input, attributes)) {
       if (input.ino) this.#view.setDocumentIno(document, input.ino)
@@ -223,14 +221,26 @@ export class Reviser {
   }
 
   /**
-   * A temporary that was renamed over the file, and had been made a version before that: nothing is behind it, and it says what
-   * this version says.
+   * A temporary that was renamed over the file, and had been made a version before that: nothing is behind it but that it was empty, and it
+   * has the bytes that this version has, or none. What its mode and times were is not of this document.
    */
-  #addsNothing(parent: RId, input: RevisionInput, attributes: Attributes): boolean {
+  #addsNothing(parent: RId, input: RevisionInput): boolean {
     const revision = this.revision(parent)
-    return revision.parents.length === 0 && says(revision, input, attributes)
+    return (
+      (isEmptyFile(revision) || hasContent(revision, input)) &&
+      revision.parents.every((older) => this.#isNothing(older))
+    )
+  }
+
+  #isNothing(rid: RId): boolean {
+    const bytes = this.#view.revision(rid)
+    const revision = bytes && decodeRevision(bytes)
+    return revision !== undefined && isEmptyFile(revision) && revision.parents.length === 0
   }
 }
+
+const isEmptyFile = ({ attributes, parts }: Revision): boolean =>
+  (attributes.mode & S_IFMT) === 0o100000 && (parts.get(PART_CONTENT)?.size ?? 0) === 0
 
 function uniqueParents(rids: RId[]): RId[] {
   const unique = new Map(rids.slice(0, PARENTS_LIMIT).map((rid) => [hex(rid), rid]))
@@ -239,11 +249,14 @@ function uniqueParents(rids: RId[]): RId[] {
 
 /** Whether the revision says just this already. */
 function says(head: Revision, input: RevisionInput, attributes: Attributes): boolean {
-  const { modified, content } = input
+  const { modified } = input
   if (head.modified.sec !== modified.sec || head.modified.nsec !== modified.nsec) return false
-  const before = head.parts.get(input.part)
-  if (before && content ? !sameContent(before, content) : before !== content) return false
-  return sameAttributes(head.attributes, attributes)
+  return hasContent(head, input) && sameAttributes(head.attributes, attributes)
+}
+
+function hasContent(revision: Revision, { part, content }: RevisionInput): boolean {
+  const has = revision.parts.get(part)
+  return has && content ? sameContent(has, content) : has === content
 }
 
 function sameAttributes(a: Attributes, b: Attributes): boolean {
