@@ -321,6 +321,29 @@ describe('Rules of a pair', () => {
     net.assertEqual()
   })
 
+  it('limit: rules overtake what waits for it, and the position does not', async () => {
+    for (const device of [a, b]) {
+      device.now = () => net.clock.now()
+      await device.restart()
+    }
+    await set(a, { limit: 8192 })
+    net.connect(a, b)
+    await net.converge()
+    for (let i = 0; i < 40; i++) a.volume.create(root(a.volume), `small ${i}`, noise(60_000, i + 2))
+    a.volume.commit()
+    await until(() => a.workers()[0].feeder.sent > a.workers()[0].feeder.acknowledged)
+    await set(a, { limit: 8192, paused: true }, 2e12)
+    await until(() => rulesOf(b.volume)[0].paused)
+    await quiet()
+    const { anchor } = b.workers()[0].fetcher
+    assert.ok(anchor < a.volume.lastSeq(), 'something waits')
+    for (const { document, seq } of a.volume.changes(0, 1000))
+      if (seq <= anchor) assert.ok(b.volume.head(document), `change ${seq} is not there, and the position is ${anchor}`)
+    await set(b, { paused: false }, 3e12)
+    await net.converge()
+    net.assertEqual()
+  })
+
   it('skip: a document waits until it is wanted again, both ways', async () => {
     const file = a.volume.create(root(a.volume), 'file', 'one')
     net.connect(a, b)
