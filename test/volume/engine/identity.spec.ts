@@ -160,23 +160,23 @@ describe('engine: identity survives the way programs save', () => {
   })
 
   it('a temporary that was committed while it was empty adds no version', () => {
-    sh.write('tmp', '')
+    sh.write('f.tmp', '')
     volume.fold()
-    sh.write('tmp', 'two')
+    sh.write('f.tmp', 'two')
     volume.fold()
-    ok(sh.rename('tmp', 'f'))
+    ok(sh.rename('f.tmp', 'f'))
     assert.deepEqual(history('f'), ['one', 'two'])
     volume.reader.refresh()
     const { document } = volume.engine.state.inode(sh.stat('f').ino)!
     const { head } = volume.batch.view.document(document)!
     assert.equal(volume.batch.reviser.revision(head).parents.length, 1)
     // Nor one that was empty and nothing else, or had another mode.
-    sh.write('tmp', '')
+    sh.write('f.new', '')
     volume.fold()
-    const { ino, handle } = sh.open('tmp')
+    const { ino, handle } = sh.open('f.new')
     ok(volume.fs.write(ROOT, ino, handle, 0, Buffer.from('three'), false))
     volume.fs.release(ino, handle)
-    ok(sh.rename('tmp', 'f'))
+    ok(sh.rename('f.new', 'f'))
     ok(volume.fs.setattr(ROOT, ino, { mode: 0o600 }))
     assert.deepEqual(history('f'), ['one', 'two', 'three'])
   })
