@@ -15,18 +15,23 @@ type Report = BatchComponents['report']
 
 /** `open`: files without a name may be, and are kept. */
 export function settleSpools(batch: Batch, { layout, report }: BatchComponents, open = false): void {
+  const lengthOnDisk = (id: number) => fs.statSync(layout.spool(id), { throwIfNoEntry: false })?.size
+  // What was closed before is a version first: it may be the one to be shown.
+  if (batch.view.spools().some(({ id, spool }) => isLost(spool, lengthOnDisk(id)))) batch.commit(false)
   // A spool lies on older ones only, so what it lies on is settled before it.
   for (const { id } of batch.view.spools()) {
     const spool = batch.view.spool(id)!
-    const size = fs.statSync(layout.spool(id), { throwIfNoEntry: false })?.size
+    const length = lengthOnDisk(id)
     if (spool.state === 'committed') batch.fold.spools.drop(id)
-    else if (spool.state === 'closed') {
-      if (size === undefined || size < lengthOf(spool)) lost(batch, id, spool, size, report)
-    } else if (size === undefined) batch.fold.spools.drop(id)
-    else if (!open && !batch.view.inode(spool.ino)?.nlink) batch.fold.spools.drop(id)
-    else close(batch, id, spool, size, layout.spool(id), report)
+    else if (isLost(spool, length)) lost(batch, id, spool, length, report)
+    else if (spool.state === 'closed') continue
+    else if (length === undefined || (!open && !batch.view.inode(spool.ino)?.nlink)) batch.fold.spools.drop(id)
+    else close(batch, id, spool, length, layout.spool(id), report)
   }
 }
+
+const isLost = (spool: SpoolRecord, length: number | undefined) =>
+  spool.state === 'closed' && (length === undefined || length < lengthOf(spool))
 
 /** How long the file of a spool is at least. */
 function lengthOf(spool: SpoolRecord): number {

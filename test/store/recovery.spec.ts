@@ -117,6 +117,17 @@ describe('recovery', () => {
       })
     }
 
+    it('show the version before although it was made just then', async () => {
+      volume.put(1, 'a', inode(2, { content: small('long ago') }))
+      await volume.flush()
+      volume.frame((j) => j.inode(inode(2, { content: small('before'), mtimeSec: 1_750_000_000 }), true))
+      spooled(1, 2, undefined)
+      await volume.crash()
+      assert.equal(volume.content(did(2)).toString(), 'before')
+      assert.equal(volume.reader.inode(2)?.mtimeSec, 1_750_000_000)
+      checked()
+    })
+
     it('show as much as there is when they are new', async () => {
       volume.put(1, 'a', inode(2), false)
       spooled(1, 2, 70_000)
