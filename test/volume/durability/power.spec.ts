@@ -20,24 +20,27 @@ const SMALL_MAX = 1 << 16
 const SCRATCH = existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()
 
 /**
- * Every content that a file of the load has had, and those of files that were where it was, which it may go on from: what may be
- * seen of one that was not synced, byte for byte.
+ * Every content that a file of the load has had, and those of files that were where it was, whose history it may go on with: what
+ * may be seen of one that was not synced, byte for byte.
  */
 class Contents {
   readonly #paths = new Map<unknown, Set<string>>()
-  readonly #bytes = new Map<string, Set<Buffer>>()
+  readonly #files = new Map<string, Set<unknown>>()
+  readonly #bytes = new Map<unknown, Set<Buffer>>()
 
   note(tree: Tree): void {
     for (const [at, { id, bytes, kind }] of tree) {
       if (kind !== 'file') continue
       this.#paths.set(id, (this.#paths.get(id) ?? new Set()).add(at))
-      this.#bytes.set(at, (this.#bytes.get(at) ?? new Set()).add(bytes))
+      this.#files.set(at, (this.#files.get(at) ?? new Set()).add(id))
+      this.#bytes.set(id, (this.#bytes.get(id) ?? new Set()).add(bytes))
     }
   }
 
   /** Nothing that this file never had; what was not written to the disk is zeros. */
   may(found: Buffer, id: unknown): boolean {
-    const known = [...(this.#paths.get(id) ?? [])].flatMap((at) => [...this.#bytes.get(at)!])
+    const files = [...(this.#paths.get(id) ?? [])].flatMap((at) => [...this.#files.get(at)!])
+    const known = files.flatMap((file) => [...this.#bytes.get(file)!])
     return found.every((byte, i) => byte === 0 || known.some((bytes) => bytes[i] === byte))
   }
 }
