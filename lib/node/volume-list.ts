@@ -118,9 +118,9 @@ export class VolumeList {
     await Promise.all(this.#open.map(({ parts }) => parts.resources.opened))
   }
 
-  /** By its name; without one the only one that there is. Throws ServiceError. */
+  /** By its name; without one the only one that there is, but for those of backups. Throws ServiceError. */
   find(label: string): OpenVolume {
-    const found = this.#open.filter(({ face }) => !label || face.volume.label === label)
+    const found = this.#open.filter(({ face }) => (label ? face.volume.label === label : !face.attached))
     if (found.length === 1) return found[0].face
     if (found.length === 0)
       throw new ServiceError('NO_SUCH_VOLUME', `There is no volume '${label}' here; \`peerdrive status\` lists them.`)

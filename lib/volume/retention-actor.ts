@@ -1,5 +1,5 @@
-// Retention: keeps every revision (rules that let some go come later; there are none yet, so nothing is thrown away). What it does
-// today is to look for spool files that nothing refers to any more, left over by a crash, and to remove them.
+// Retention of what is no version: looks for spool files that nothing refers to any more, left over by a crash, and removes them.
+// Every revision is kept; contents that another device keeps are given away by the actor of holding (holding-actor.ts).
 // Invariant: a file whose spool has a row, or that is younger than the last fold, is never touched.
 
 import { readdir, rm, stat } from 'node:fs/promises'

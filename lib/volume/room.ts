@@ -75,7 +75,7 @@ class Going {
     this.#waiting = 0
     if (ids.length === 0 || this.enough) return
     const { holding, wants, committer, reader } = this.c
-    const c = { holding, suppliers: () => wants.suppliers, drop: (gone: ChunkId[]) => committer.dropChunks(gone) }
+    const c = { holding, suppliers: () => keepersOf(wants), drop: (gone: ChunkId[]) => committer.dropChunks(gone) }
     this.bytes += await giveAway(c, ids)
     reader.refresh()
   }
@@ -110,7 +110,7 @@ export class Room {
     if (this.bytes <= budget || (!again && this.#c.now() - this.#madeAt < (onDemand ? AGAIN_MS : RETAIN_MS))) return
     const live = sum((await survey.packs()).values())
     const most = onDemand ? live - LIVE_SHARE * budget : Number.POSITIVE_INFINITY
-    if (most > 0 && this.#c.wants.suppliers.length > 0) await this.#giveAway(survey, policy, most)
+    if (most > 0 && keepersOf(this.#c.wants).length > 0) await this.#giveAway(survey, policy, most)
     await this.#compact(survey, (1 - LIVE_SHARE) * budget)
     this.bytes = await this.#packBytes()
     // Within its budget it costs nothing to look again.
@@ -244,3 +244,6 @@ export class Room {
 }
 
 const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, n) => total + n, 0)
+
+/** Devices that say that they keep everything: others would say no. */
+const keepersOf = ({ suppliers }: Pick<Wants, 'suppliers'>) => suppliers.filter(({ keeps }) => keeps)

@@ -347,6 +347,7 @@ describe('Contents on demand', function () {
     assert.equal(await lacks(keeper, 'file'), 0)
     assert.equal(await lacks(lean, 'file'), 0)
     await keeper.volume.holding.set({ hold: 'everything' })
+    await inTime(() => lean.volume.wants.suppliers.some(({ keeps }) => keeps), 'a keeper')
     await madeRoom(lean)
     assert.ok((await lacks(lean, 'file')) > 0)
     assert.equal(await lacks(keeper, 'file'), 0)
@@ -453,6 +454,7 @@ describe('Contents on demand', function () {
     await keeper.volume.flush()
     for (let i = 0; i < 10; i++) await shown(`file${i}`, MIB / 2)
     await lean.volume.holding.set({ budget: 2 * MIB })
+    await inTime(() => lean.volume.wants.suppliers.some(({ keeps }) => keeps), 'a keeper')
     lean.resources.engine.lately = async () => []
     let reading = true
     const wrong: string[] = []
