@@ -65,12 +65,15 @@ interface Want {
 
 export class Wants {
   readonly #has: (id: ChunkId) => boolean
+  readonly #after: (ms: number, callback: () => void) => () => void
   readonly #wants = new Map<string, Want>()
   readonly #suppliers = new Set<Supplier>()
   readonly #listeners = new Set<() => void>()
 
-  constructor(components: { has(id: ChunkId): boolean }) {
+  /** `after`: calls back after so many milliseconds, unless what it answers is called before. Default: a timer. */
+  constructor(components: { has(id: ChunkId): boolean; after?(ms: number, callback: () => void): () => void }) {
     this.#has = components.has
+    this.#after = components.after ?? timer
   }
 
   get size(): number {
@@ -113,14 +116,15 @@ export class Wants {
     if (!first) return Promise.resolve()
     if (this.#wants.size + missing.size > WANTS_MAX) return Promise.reject(new ContentAwayError('LATE', first))
     return new Promise((resolve, reject) => {
-      const timers = [
-        setTimeout(() => this.#leave(waiter, new ContentAwayError('LATE', first)), waitMs),
-        setTimeout(
-          () => this.#suppliers.size === 0 && this.#leave(waiter, new ContentAwayError('NOBODY', first)),
-          graceMs,
-        ),
+      const ends = [
+        this.#after(waitMs, () => this.#leave(waiter, new ContentAwayError('LATE', first))),
+        this.#after(graceMs, () => {
+          if (this.#suppliers.size === 0) this.#leave(waiter, new ContentAwayError('NOBODY', first))
+        }),
       ]
-      const over = () => timers.forEach(clearTimeout)
+      const over = () => {
+        for (const end of ends) end()
+      }
       const waiter: Waiter = {
         left: new Set(missing.keys()),
         resolve: () => {
@@ -203,3 +207,8 @@ export class Wants {
 
 const mayBeAsked = ({ refused, ofKeepers }: Want, supplier: Supplier) =>
   !refused.has(supplier) && (supplier.keeps || !ofKeepers)
+
+function timer(ms: number, callback: () => void): () => void {
+  const set = setTimeout(callback, ms)
+  return () => clearTimeout(set)
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { noise } from '../../model/support.js'
 import { Network } from './network.js'
-import { simulate } from './run.js'
+import { givenAway, simulate } from './run.js'
 
 describe('Synchronization of two devices', () => {
   let net: Network
@@ -37,4 +37,10 @@ describe('Synchronization of several devices that are used, cut off and restarte
       this.timeout(30_000 + runs * 10_000)
       for (let seed = first; seed < first + runs; seed++) await simulate(seed * 10 + count, count)
     })
+
+  it('also where one of them holds contents on demand, and gives away what others keep', async function () {
+    this.timeout(30_000 + runs * 10_000)
+    for (let seed = first; seed < first + runs; seed++) await simulate(seed * 10 + 3, 3, { lean: true })
+    assert.ok(givenAway >= runs, `${givenAway} chunks were given away`)
+  })
 })

@@ -10,7 +10,7 @@ import {
   supervisor,
 } from '../../../lib/actors/index.js'
 import { hex, unhex } from '../../../lib/model/bytes.js'
-import type { DId } from '../../../lib/model/types.js'
+import type { ChunkId, DId } from '../../../lib/model/types.js'
 import {
   type ManagerArgs,
   type ManagerMessage,
@@ -21,6 +21,7 @@ import {
 import type { Session } from '../../../lib/sync/session.js'
 import { livingWorkers, type WorkerView } from '../../../lib/sync/worker-view.js'
 import type { Volume } from '../../../lib/volume/contract.js'
+import { giveAway } from '../../../lib/volume/give-away.js'
 import { SYNC, syncSupervisor } from '../../../supervisors/sync.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { type LinkEnd, MemoryLink, type MemoryLinkInit } from './link.js'
@@ -114,14 +115,41 @@ export class Network {
   readonly clock = new ManualClock()
   readonly devices: Device[] = []
   readonly links: MemoryLink[] = []
+  /** Chunks, by everybody. */
+  givenAway = 0
 
   /** A device with a volume of the root that all share. */
-  async device(id: string, init: Partial<MemoryVolumeInit> = {}): Promise<Device> {
+  async device(
+    id: string,
+    init: Partial<MemoryVolumeInit> = {},
+    hold: 'everything' | 'on-demand' = 'everything',
+  ): Promise<Device> {
     const device = new Device(id, this.clock)
-    device.volumes.push(MemoryVolume.create({ seed: id, root: idOf('the root'), ...init }))
+    const after = (ms: number, callback: () => void) => this.clock.after(ms, callback)
+    const elsewhere = hold === 'everything' ? undefined : (chunk: ChunkId) => this.#find(chunk)
+    const volume = MemoryVolume.create({ seed: id, root: idOf('the root'), after, elsewhere, ...init })
+    if (hold === 'on-demand') await volume.holding.set({ hold })
+    device.volumes.push(volume)
     await device.start()
     this.devices.push(device)
     return device
+  }
+
+  #find(chunk: ChunkId): Uint8Array | undefined {
+    return this.devices.find(({ volume }) => volume.hasChunk(chunk))?.volume.source(chunk)
+  }
+
+  /** What a keeper that is connected has goes from this device. Never rejects. */
+  async giveAway({ volume }: Device): Promise<void> {
+    const { holding, wants } = volume
+    const drop = async (ids: ChunkId[]) => {
+      for (const id of ids) {
+        volume.forgetChunk(id)
+        this.givenAway++
+      }
+      return ids.length
+    }
+    await giveAway({ holding, suppliers: () => wants.suppliers, drop }, volume.data()).catch(() => {})
   }
 
   connect(a: Device, b: Device, init: MemoryLinkInit = {}): MemoryLink {

@@ -17,6 +17,8 @@ export interface Step {
 export interface Plan {
   seed: number
   devices: number
+  /** The last device holds contents on demand, and gives them away whenever it can. */
+  lean?: boolean
   steps: Step[]
 }
 
@@ -24,7 +26,7 @@ const NAMES = 'abcdefgh'
 /** How wrong the clocks of the devices are, milliseconds: a little, minutes, years. */
 const SKEWS = [0, 250_000, -86_400_000 * 365 * 3, 3_600_000 * 5]
 
-export function planOf(seed: number, devices: number, length = 40): Plan {
+export function planOf(seed: number, devices: number, lean = false, length = 40): Plan {
   const random = randomOf(seed)
   const steps = Array.from({ length }, (): Step => {
     const device = Math.floor(random() * devices)
@@ -32,7 +34,7 @@ export function planOf(seed: number, devices: number, length = 40): Plan {
     const at = [0.7, 0.8, 0.85, 0.88, 0.91, 1].findIndex((limit) => what < limit)
     return { kind: KINDS[at], device, seed: Math.floor(random() * 2 ** 31) }
   })
-  return { seed, devices, steps }
+  return { seed, devices, lean, steps }
 }
 
 export async function take(net: Network, users: RandomUser[], step: Step): Promise<void> {
@@ -51,28 +53,42 @@ export async function take(net: Network, users: RandomUser[], step: Step): Promi
 }
 
 /** Throws what is wrong at the end. `seconds`: how long it may take to come to rest. */
-export async function runPlan({ seed, devices, steps }: Plan, seconds = 25): Promise<void> {
+/** How many chunks were given away in all runs so far. */
+export let givenAway = 0
+
+export async function runPlan({ seed, devices, lean, steps }: Plan, seconds = 25): Promise<void> {
   const random = randomOf(seed ^ 0x5eed)
   const net = new Network()
   try {
     const skewed = random() < 0.5
     for (let i = 0; i < devices; i++) {
       const now = 1_700_000_000_000 + (skewed ? SKEWS[i % SKEWS.length] : 0)
-      await net.device(NAMES[i], { now, turns: () => Math.ceil(random() * 30) })
+      const holding = lean && i === devices - 1 ? 'on-demand' : 'everything'
+      await net.device(NAMES[i], { now, turns: () => Math.ceil(random() * 30) }, holding)
     }
     const moves = random() < 0.5
     if (moves) await startTogether(net, random)
     const users = net.devices.map((device) => new RandomUser(device, device.id, moves))
-    for (const step of steps) await take(net, users, step)
+    for (const step of steps) {
+      await take(net, users, step)
+      if (lean) void net.giveAway(net.devices[devices - 1])
+    }
     await heal(net, random, () => net.converge(seconds))
     net.assertEqual()
     net.assertNothingLost()
     net.assertNoCrash()
+    if (lean) {
+      const last = net.devices[devices - 1]
+      await net.giveAway(last)
+      assert.deepEqual(last.volume.data(), [], 'all have everything: nothing has to stay')
+      net.assertEqual()
+    }
     const applied = net.devices.map(({ volume }) => volume.counts.applied)
     await heal(net, random, () => net.converge(seconds))
     const again = net.devices.map(({ volume }) => volume.counts.applied)
     assert.deepEqual(again, applied, 'nothing is left to do in the second run')
   } finally {
+    givenAway += net.givenAway
     await net.stop()
   }
 }
@@ -120,8 +136,12 @@ export class SimulationError extends Error {
 }
 
 /** Runs what a seed says. Fails with the seed and a history that is as short as it could be made. */
-export async function simulate(seed: number, devices: number, options: { shrink?: number } = {}): Promise<void> {
-  const plan = planOf(seed, devices)
+export async function simulate(
+  seed: number,
+  devices: number,
+  options: { shrink?: number; lean?: boolean } = {},
+): Promise<void> {
+  const plan = planOf(seed, devices, options.lean)
   const error = await failureOf(plan, 25)
   if (!error) return
   const short = await shrunk(plan, options.shrink ?? 60)

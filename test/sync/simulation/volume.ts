@@ -35,6 +35,7 @@ import {
   TYPE_FOLDER,
   TYPE_LINK,
 } from '../../../lib/model/types.js'
+import { ChunkMissingError } from '../../../lib/store/errors.js'
 import type {
   ApplyResult,
   Head,
@@ -44,7 +45,6 @@ import type {
   VolumeStatus,
   WalkResult,
 } from '../../../lib/volume/contract.js'
-
 import { VolumeHolding } from '../../../lib/volume/holding.js'
 import { Wants } from '../../../lib/volume/wants.js'
 
@@ -61,6 +61,10 @@ export interface MemoryVolumeInit {
   commits?: 'soon' | 'manual'
   /** After how many turns of the event loop `soon` is; 1. */
   turns?: () => number
+  /** Timers of what it waits for. */
+  after?: (ms: number, callback: () => void) => () => void
+  /** Chunks that are on other devices: it holds contents on demand, and tests look at them there. */
+  elsewhere?: (id: ChunkId) => Uint8Array | undefined
   /** Milliseconds since the epoch at which its clock starts. */
   now?: number
 }
@@ -139,7 +143,7 @@ export class MemoryVolume implements Volume {
     }
     this.#ids = this.#durable.seq * 1000
     this.#ticks = this.#durable.seq * 1000
-    this.wants = new Wants({ has: (id) => this.hasChunk(id) })
+    this.wants = new Wants({ has: (id) => this.hasChunk(id), after: init.after })
     this.holding = new VolumeHolding({
       setting: (key) => this.setting(key),
       setSetting: (key, value) => this.setSetting(key, value),
@@ -202,9 +206,24 @@ export class MemoryVolume implements Volume {
     return this.source(id)
   }
 
+  /** As somebody who waits until it is fetched. */
+  readonly #look: ChunkSource = (id) => (this.hasChunk(id) ? undefined : this.#init.elsewhere?.(id)) ?? this.source(id)
+
+  /** Ids of data of files that are here: what may be given away. */
+  data(): ChunkId[] {
+    const found = new Map<string, ChunkId>()
+    for (const [, { type, parts }] of this.revisions()) {
+      if (type === TYPE_FOLDER) continue
+      for (const content of parts.values())
+        for (const { id, level } of allChunks(content, this.source))
+          if (level === 0 && this.hasChunk(id)) found.set(hex(id), id)
+    }
+    return [...found.values()]
+  }
+
   readonly source: ChunkSource = (id) => {
     const bytes = this.#durable.chunks.get(hex(id))
-    if (!bytes) throw Object.assign(new Error(`No chunk ${hex(id)}`), { code: 'CHUNK_MISSING' })
+    if (!bytes) throw new ChunkMissingError(id)
     return bytes
   }
 
@@ -418,7 +437,7 @@ export class MemoryVolume implements Volume {
     const draft = this.#drafts.get(hex(document))?.content
     if (draft) return draft
     const content = this.#liveRevision(document)?.parts.get(PART_CONTENT)
-    return content ? readContent(content, this.source) : new Uint8Array(0)
+    return content ? readContent(content, this.#look) : new Uint8Array(0)
   }
 
   /** Every path of the live tree with a digest of its content; folders end in a slash. Throws on a cycle. */
@@ -565,7 +584,7 @@ export class MemoryVolume implements Volume {
 
   #auditContent(content: Content): string[] {
     try {
-      for (const { id } of allChunks(content, this.source)) this.source(id)
+      for (const { id } of allChunks(content, this.source)) this.#look(id)
       return []
     } catch (error) {
       return [(error as Error).message]
