@@ -4,7 +4,8 @@
 // What tells a whole spool: its file has the length that the journal says. All that writes one sees to that.
 
 import fs from 'node:fs'
-import { PART_CONTENT } from '../model/types.js'
+import { equal } from '../model/bytes.js'
+import { PART_CONTENT, type Time } from '../model/types.js'
 import type { Batch, BatchComponents } from './batch.js'
 import { EMPTY_LIVE } from './codec.js'
 import { sizeOf } from './fold-spools.js'
@@ -66,7 +67,7 @@ function lost(batch: Batch, id: number, spool: SpoolRecord, length: number | und
   const { view } = batch
   const row = view.inode(spool.ino)
   const shown = row?.content.kind === 'spool' && row.content.spool === id ? row : undefined
-  const before = versionBefore(batch, spool, shown)
+  const before = versionBefore(batch, id, shown)
   for (const other of view.spools()) {
     const { base, baseSize } = other.spool
     if (base.kind !== 'spool' || base.spool !== id) continue
@@ -91,14 +92,20 @@ function lost(batch: Batch, id: number, spool: SpoolRecord, length: number | und
 /** `fresh`: there was none, the content is empty. */
 function versionBefore(
   batch: Batch,
-  spool: SpoolRecord,
+  id: number,
   shown: InodeRecord | undefined,
 ): { content: LiveContent; times: Partial<InodeRecord>; fresh: boolean } {
+  const spool = batch.view.spool(id)!
   if (spool.base.kind === 'spool') return { content: spool.base, times: {}, fresh: false }
   // What was cut to nothing before it was written anew, or was in memory before it grew, has its last version in its history.
   const document = shown?.document ?? spool.closed?.document
   const head = document && batch.reviser.head(document)
   const content = head?.revision.parts.get(PART_CONTENT)
+  const last = lastBefore(batch, id, spool)
+  if (last && !(head && isLater(head.revision.modified, last.closed!))) {
+    const { size, mtimeSec, mtimeNsec } = last.closed!
+    return { content: { kind: 'spool', spool: last.id, size }, times: { mtimeSec, mtimeNsec }, fresh: false }
+  }
   if (head && content) {
     const { sec: mtimeSec, nsec: mtimeNsec } = head.revision.modified
     return { content: { kind: 'committed', content }, times: { mtimeSec, mtimeNsec }, fresh: false }
@@ -106,3 +113,20 @@ function versionBefore(
   const fresh = sizeOf(spool.base) === 0
   return { content: fresh ? EMPTY_LIVE : spool.base, times: {}, fresh }
 }
+
+/** A whole spool that was closed as the same file before and is no version yet. */
+function lastBefore(
+  batch: Batch,
+  id: number,
+  { ino, closed }: SpoolRecord,
+): (SpoolRecord & { id: number }) | undefined {
+  const earlier = batch.view
+    .spools()
+    .filter((one) => one.id < id && one.spool.ino === ino && one.spool.state === 'closed')
+  const same = earlier.filter(({ spool }) => closed && spool.closed && equal(spool.closed.document, closed.document))
+  const last = same.at(-1)
+  return last && { ...last.spool, id: last.id }
+}
+
+const isLater = (time: Time, closed: NonNullable<SpoolRecord['closed']>) =>
+  time.sec > closed.mtimeSec || (time.sec === closed.mtimeSec && time.nsec > closed.mtimeNsec)

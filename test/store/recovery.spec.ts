@@ -128,6 +128,16 @@ describe('recovery', () => {
       checked()
     })
 
+    it('show the version before although it is large and was not hashed yet', async () => {
+      volume.put(1, 'a', inode(2, { content: small('long ago') }))
+      await volume.flush()
+      spooled(1, 2, bytes.length)
+      spooled(2, 2, undefined)
+      await volume.crash()
+      assert.deepEqual(volume.reader.inode(2)?.content, { kind: 'spool', spool: 1, size: bytes.length })
+      checked()
+    })
+
     it('show as much as there is when they are new', async () => {
       volume.put(1, 'a', inode(2), false)
       spooled(1, 2, 70_000)

@@ -39,8 +39,11 @@ class Contents {
 
   /** Nothing that this file never had; what was not written to the disk is zeros. */
   may(found: Buffer, id: unknown): boolean {
-    const files = [...(this.#paths.get(id) ?? [])].flatMap((at) => [...this.#files.get(at)!])
-    const known = files.flatMap((file) => [...this.#bytes.get(file)!])
+    // A document goes on from one file to the next where names are left and made again.
+    const files = new Set([id])
+    for (const file of files)
+      for (const at of this.#paths.get(file) ?? []) for (const other of this.#files.get(at)!) files.add(other)
+    const known = [...files].flatMap((file) => [...this.#bytes.get(file)!])
     return found.every((byte, i) => byte === 0 || known.some((bytes) => bytes[i] === byte))
   }
 }
@@ -126,7 +129,9 @@ describe('durability: power cuts', () => {
         const differs = difference(seen, tree, (found, want) => {
           if (want.kind === 'file' && want.bytes.length > SMALL_MAX && safe.get(want.id) !== want.bytes)
             return recorded.contents.may(found.bytes, want.id)
-          return found.bytes.equals(want.bytes)
+          const is = found.bytes.equals(want.bytes)
+          if (!is && safe.has(want.id)) why += `\n  synced, or committed: ${want.bytes.length} bytes`
+          return is
         })
         why += differs === undefined ? '' : `\n  as after ${least + i}: ${differs}`
         return differs === undefined
