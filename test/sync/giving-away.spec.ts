@@ -235,6 +235,6 @@ describe('Giving contents away', function () {
   for (const [what, rules] of Object.entries(BROKEN))
     it(`notices when ${what}`, async () => {
       promises = new Map()
-      await assert.rejects(law(rules, 30_000, 1), ({ cause }: Error) => /is nowhere/.test((cause as Error)?.message))
+      await assert.rejects(law(rules, 30_000, 4), ({ cause }: Error) => /is nowhere/.test((cause as Error)?.message))
     })
 })
