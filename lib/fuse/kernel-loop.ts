@@ -47,6 +47,8 @@ export class KernelLoop {
   /** Milliseconds to poll after a request. */
   private pollMs: number
   private held = 0
+  /** The doorbell was answered since it was last looked at. */
+  private rang = false
   private stopping = false
   private running = false
 
@@ -123,10 +125,12 @@ export class KernelLoop {
         if (pass === 'unmounted' || pass === 'stopped') return pass
         await lap()
         if (pass === 'turn') continue
-        // The event loop had its turn; once more without polling, then to sleep.
+        // The event loop had its turn; once more without polling, then to sleep. But not if the owner was told of something
+        // meanwhile: promises that it left would wait as long as the thread sleeps.
+        this.rang = false
         const again = this.burst(false)
         if (again === 'unmounted' || again === 'stopped') return again
-        if (again === 'idle') await this.sleep()
+        if (again === 'idle' && !this.rang) await this.sleep()
       }
     } finally {
       this.running = false
@@ -226,6 +230,7 @@ export class KernelLoop {
   }
 
   private answerBell(): void {
+    this.rang = true
     Atomics.store(this.bell, 0, 0)
     this.c.read(this.session.doorbell, this.eightAddress, 8)
     this.owner.onDoorbell?.()
