@@ -29,6 +29,11 @@ describe('kernel loop', () => {
     await busy
   })
 
+  it('does not sleep on promises that the owner left when it was rung for just before', async () => {
+    mount = await MemoryMount.create()
+    for (let i = 0; i < 20; i++) assert.equal((await mount.thread.ask({ ask: i, late: true })).ask, i)
+  })
+
   it('sleeps when there is nothing to do', async () => {
     mount = await MemoryMount.create()
     await fs.writeFile(`${mount.path}/f`, 'x')

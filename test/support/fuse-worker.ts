@@ -6,7 +6,7 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { type Created, type FileSystem, type Opened, PENDING } from '../../lib/fuse/file-system.js'
 import { KernelLoop } from '../../lib/fuse/kernel-loop.js'
 import type { ServeOptions } from '../../lib/fuse/options.js'
-import type { KernelSession } from '../../lib/fuse/session.js'
+import { type KernelSession, ring } from '../../lib/fuse/session.js'
 import { MemoryFileSystem } from './memory-file-system.js'
 
 export interface ThreadData {
@@ -27,6 +27,8 @@ export interface ThreadMessage {
   /** The next lookup throws, or never returns. */
   crash?: boolean
   hang?: boolean
+  /** To be answered later, by a promise, after one more ring. */
+  late?: boolean
   /** Calls a method of the file system as root, underneath the mount. */
   call?: [keyof FileSystem, ...unknown[]]
 }
@@ -35,6 +37,7 @@ const { session, options, port, fsync, backing } = workerData as ThreadData
 const fs = new MemoryFileSystem()
 const errors: string[] = []
 let idles = 0
+let late: ThreadMessage | undefined
 const loop = new KernelLoop(
   session,
   fs,
@@ -44,6 +47,9 @@ const loop = new KernelLoop(
       return -1
     },
     onDoorbell() {
+      const message = late
+      late = undefined
+      if (message) void Promise.resolve().then(() => handle(message))
       for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) handle(got.message)
     },
     onError: (error) => errors.push(error.message),
@@ -53,11 +59,20 @@ const loop = new KernelLoop(
 
 function handle(message: ThreadMessage): void {
   if (message.stop) loop.stop()
+  if (message.late) return ringLater({ ...message, late: false })
   if (message.crash) breakNextLookup(() => raise())
   if (message.hang) breakNextLookup(() => hang())
   const result = message.call && call(...message.call)
   if (message.ask !== undefined)
     port.postMessage({ ask: message.ask, result, errors, idles, nodes: fs.nodes.size, handles: fs.openHandles })
+}
+
+/** Told by a ring in the thread's next turn, and answered by a promise. */
+function ringLater(message: ThreadMessage): void {
+  setImmediate(() => {
+    late = message
+    ring(session)
+  })
 }
 
 function breakNextLookup(how: () => number): void {
