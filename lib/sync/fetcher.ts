@@ -13,6 +13,7 @@ import { Brake } from './brake.js'
 import { mustStop, SyncInterruptedError, SyncProtocolError } from './errors.js'
 import { Gate } from './gate.js'
 import { Gather, type GatherComponents, type Need, type Offered } from './gather.js'
+import { LargeContents } from './large-contents.js'
 import { WINDOW } from './limits.js'
 import type { Change, Changes } from './messages.js'
 import { mayTryAgain, reasonOf } from './outcomes.js'
@@ -48,6 +49,7 @@ export class Fetcher {
   readonly #gather: Gather
   readonly #reconciler: Reconciler
   readonly #brake: Brake
+  readonly #large: LargeContents
   /** Closed while paused; and while halted. */
   readonly #gate = new Gate()
   readonly #permission = new Gate()
@@ -61,6 +63,7 @@ export class Fetcher {
   #told = -1
   #queued = 0
   #retrying = false
+  #retryAgain = false
   #stopped = false
 
   constructor(components: FetcherComponents, peerVolume: Uint8Array) {
@@ -71,6 +74,12 @@ export class Fetcher {
     this.anchor = readAnchor(components.volume, peerVolume)
     this.#gather = new Gather(components)
     this.#brake = new Brake(components)
+    this.#large = new LargeContents({
+      volume: components.volume,
+      fetch: (wanted, encoded) => this.#fetchLarge(wanted, encoded),
+      ended: (wanted, result) => this.#endLarge(wanted, result),
+      failed: (error) => this.#fail(error),
+    })
     this.#reconciler = new Reconciler({
       volume: components.volume,
       allowed: (changes) => this.#allowed(changes),
@@ -94,7 +103,7 @@ export class Fetcher {
 
   /** True while a batch is being worked on. */
   get working(): boolean {
-    return this.#queued > 0
+    return this.#queued > 0 || this.#large.size > 0
   }
 
   take(batch: Changes): void {
@@ -119,13 +128,19 @@ export class Fetcher {
 
   /** Tries what waits and is due, or all of it. */
   async retry(all = false): Promise<void> {
-    if (this.#retrying || this.#stopped) return
-    const due = this.pending.due(all)
+    if (this.#stopped) return
+    if (this.#retrying) {
+      this.#retryAgain = true
+      return
+    }
+    const due = this.pending.due(all).filter(({ document }) => !this.#large.has(document))
     if (!due.length) return
     this.#retrying = true
+    this.#retryAgain = false
     await this.takeAside(due.map(({ document, head }): Change => ({ document, head, revision: new Uint8Array(0) })))
     this.#retrying = false
     this.#components.changed()
+    if (this.#retryAgain) await this.retry()
   }
 
   /** Takes heads of the peer that are not part of its feed now. Resolves when it is done; never rejects. */
@@ -202,15 +217,58 @@ export class Fetcher {
     const offered: Offered = { revisions: new Map(), chunks: new Map() }
     for (const { revision } of news) if (revision.length) offered.revisions.set(hex(ridOf(revision)), revision)
     for (const bytes of chunks) offered.chunks.set(hex(hashOf(bytes)), bytes)
-    const needs = news.map(({ document, head }): Need => ({ head, ours: this.#volume.head(document)?.head }))
-    if (await this.#gathers(needs, offered)) return news
+    const now = news.filter((change) => !this.#isCarried(change, offered))
+    const needs = now.map((change) => this.#needOf(change))
+    if (await this.#gathers(needs, offered)) return now
     const complete: Wanted[] = []
-    for (const [i, change] of news.entries()) {
+    for (const [i, change] of now.entries()) {
       const error = await this.#gathers([needs[i]], offered, true)
       if (error === true) complete.push(change)
       else this.#wait(change, error)
     }
     return complete
+  }
+
+  #needOf({ document, head }: Wanted): Need {
+    return { head, ours: this.#volume.head(document)?.head }
+  }
+
+  /** True if its content comes beside the feed; the document waits for it. */
+  #isCarried(change: Change, { revisions }: Offered): boolean {
+    const { document, head } = change
+    const encoded = revisions.get(hex(head))
+    const isNew = this.#large.suits(change, encoded)
+    if (!isNew && !this.#large.has(document)) return false
+    const waiting = this.pending.get(document)
+    if (!waiting || hex(waiting.head) !== hex(head)) this.#wait(change, LARGE)
+    if (isNew && encoded) this.#large.take(change, encoded)
+    return true
+  }
+
+  async #fetchLarge(wanted: Wanted, encoded: Uint8Array): Promise<true | string> {
+    await this.#gate.passed()
+    const offered: Offered = { revisions: new Map([[hex(wanted.head), encoded]]), chunks: new Map() }
+    return this.#gathers([this.#needOf(wanted)], offered, true)
+  }
+
+  #endLarge(wanted: Wanted, result: true | string): void {
+    if (this.#stopped) return
+    const waiting = this.pending.get(wanted.document)
+    const isSame = waiting !== undefined && hex(waiting.head) === hex(wanted.head)
+    if (result !== true && isSame) this.#wait(wanted, result)
+    else this.pending.hurry(wanted.document)
+    // Not after a failure: the folder would ask for it again at once.
+    if (result === true) this.#hurryFolders()
+    void this.retry()
+  }
+
+  #hurryFolders(): void {
+    for (const { document, reason } of this.pending.list()) if (reason === NAMES_LARGE) this.pending.hurry(document)
+  }
+
+  /** Among them is one that comes beside the feed, or a folder that waits for such a one. */
+  #isOnItsWay(documents: DId[]): boolean {
+    return documents.some((one) => this.#large.has(one) || this.pending.get(one)?.reason === NAMES_LARGE)
   }
 
   /** True, or why not. With `tell` in words. */
@@ -233,11 +291,14 @@ export class Fetcher {
       const outcomes = await this.#reconciler.reconcile(open)
       const missing = new Map<string, DId>()
       const again: Wanted[] = []
-      const done: DId[] = []
+      const done: Wanted[] = []
       for (const [i, outcome] of outcomes.entries()) {
         const wish = open[i]
-        if (outcome.result === 'done') done.push(wish.document)
-        else if (mayTryAgain(outcome, round, depth)) again.push(wish)
+        if (outcome.result === 'done') done.push(wish)
+        else if (outcome.result === 'missing' && this.#isOnItsWay(outcome.documents)) {
+          this.#wait(wish, NAMES_LARGE)
+          continue
+        } else if (mayTryAgain(outcome, round, depth)) again.push(wish)
         else this.#wait(wish, reasonOf(outcome))
         if (outcome.result === 'missing') for (const document of outcome.documents) missing.set(hex(document), document)
       }
@@ -257,10 +318,12 @@ export class Fetcher {
   }
 
   /** Not before it is durable: the list may be saved at any time, and nobody would tell of the document again. */
-  async #endWaiting(documents: DId[]): Promise<void> {
-    const waited = documents.filter((document) => this.pending.has(document))
+  async #endWaiting(done: Wanted[]): Promise<void> {
+    const waited = done.filter(({ document }) => this.pending.get(document))
     if (waited.length) await settled(this.#volume, [...this.#unsettled])
-    for (const document of waited) this.pending.remove(document)
+    // A later head may have come to wait meanwhile.
+    for (const { document, head } of waited) this.pending.remove(document, head)
+    if (waited.length) this.#hurryFolders()
   }
 
   #wait({ document, head }: Wanted, reason: string): void {

@@ -23,6 +23,8 @@ export const MAX_KEEPS = 128
 export const ASK_BYTES = 2 << 20
 /** Questions of one volume pair without an answer yet. */
 export const MAX_QUESTIONS = 4
+/** Large contents that wait for their turn beside the feed; further ones hold it up. */
+export const MAX_LARGE = 64
 /** Questions of a peer that are answered at the same time; further ones wait. */
 export const MAX_ANSWERING = 8
 /** Generations of ancestors asked for at once. */

@@ -1,7 +1,7 @@
 // Documents that could not be synchronized yet: why, since when, how often tried. Kept in the volume's settings, so that they
 // survive restarts: the position in the peer's feed moves on past them, and they alone wait. Bounded.
 
-import { hex, unhex } from '../model/bytes.js'
+import { equal, hex, unhex } from '../model/bytes.js'
 import type { Volume } from '../volume/contract.js'
 import { MAX_PENDING } from './limits.js'
 
@@ -100,13 +100,15 @@ export class Pending {
     return skipped.map(({ document }) => document)
   }
 
-  has(document: Uint8Array): boolean {
-    return this.#waiting.has(hex(document))
+  get(document: Uint8Array): Waiting | undefined {
+    return this.#waiting.get(hex(document))
   }
 
-  /** True if it waited. */
-  remove(document: Uint8Array): boolean {
-    if (!this.#waiting.delete(hex(document))) return false
+  /** True if it waited. With `head`: for this one, and not for a later one. */
+  remove(document: Uint8Array, head?: Uint8Array): boolean {
+    const waiting = this.get(document)
+    if (!waiting || (head && !equal(waiting.head, head))) return false
+    this.#waiting.delete(hex(document))
     this.#dirty = true
     return true
   }

@@ -2,6 +2,7 @@
 // everything is checked. A seed makes the list; a list that fails is made shorter before it is shown. Test support only.
 
 import assert from 'node:assert/strict'
+import { LARGE_BYTES, large } from '../../../lib/sync/large-contents.js'
 import { Network, turn } from './network.js'
 import { RandomUser, randomOf } from './user.js'
 
@@ -145,6 +146,8 @@ export async function simulate(
   devices: number,
   options: { shrink?: number; lean?: boolean } = {},
 ): Promise<void> {
+  // In half of the histories contents of a few thousand bytes come beside the feed.
+  large.bytes = Math.floor(seed / 10) % 2 === 0 ? 2000 : LARGE_BYTES
   const plan = planOf(seed, devices, options.lean)
   const error = await failureOf(plan, 25)
   if (!error) return
