@@ -19,10 +19,12 @@ export async function latency(pairs: Pair[], mebibytes: number): Promise<Row[]> 
     if (pair.push) continue
     await resting(pair.pids())
     alone.push([pair.name, await latencies(pair, 'alone', () => false)])
-    const bulk = path.join(pair.to, 'bulk')
-    const writing = writeLarge(path.join(pair.from, 'bulk'), mebibytes, 77)
-    await writing
-    beside.push([pair.name, await latencies(pair, 'beside', () => fs.existsSync(bulk))])
+    const bulk = path.join('bulk', 'bulk')
+    fs.mkdirSync(path.join(pair.from, 'bulk'))
+    while (!fs.existsSync(path.join(pair.to, 'bulk'))) await pause(50)
+    await resting(pair.pids())
+    await writeLarge(path.join(pair.from, bulk), mebibytes, 77)
+    beside.push([pair.name, await latencies(pair, 'beside', () => fs.existsSync(path.join(pair.to, bulk)))])
     await resting(pair.pids())
   }
   return [...row('close → readable there', alone), ...row(`the same beside ${mebibytes} MiB`, beside)]
