@@ -13,7 +13,7 @@ import { Brake } from './brake.js'
 import { mustStop, SyncInterruptedError, SyncProtocolError } from './errors.js'
 import { Gate } from './gate.js'
 import { Gather, type GatherComponents, type Need, type Offered } from './gather.js'
-import { LargeContents } from './large-contents.js'
+import { LargeContents, NAMES_LARGE } from './large-contents.js'
 import { WINDOW } from './limits.js'
 import type { Change, Changes } from './messages.js'
 import { mayTryAgain, reasonOf } from './outcomes.js'
@@ -76,8 +76,13 @@ export class Fetcher {
     this.#brake = new Brake(components)
     this.#large = new LargeContents({
       volume: components.volume,
-      fetch: (wanted, encoded) => this.#fetchLarge(wanted, encoded),
-      ended: (wanted, result) => this.#endLarge(wanted, result),
+      pending: this.pending,
+      fetch: async (wanted, encoded) => {
+        await this.#gate.passed()
+        const offered: Offered = { revisions: new Map([[hex(wanted.head), encoded]]), chunks: new Map() }
+        return this.#gathers([this.#needOf(wanted)], offered, true)
+      },
+      ended: () => void this.retry(),
       failed: (error) => this.#fail(error),
     })
     this.#reconciler = new Reconciler({
@@ -217,7 +222,7 @@ export class Fetcher {
     const offered: Offered = { revisions: new Map(), chunks: new Map() }
     for (const { revision } of news) if (revision.length) offered.revisions.set(hex(ridOf(revision)), revision)
     for (const bytes of chunks) offered.chunks.set(hex(hashOf(bytes)), bytes)
-    const now = news.filter((change) => !this.#isCarried(change, offered))
+    const now = news.filter((change) => !this.#large.takes(change, offered.revisions.get(hex(change.head))))
     const needs = now.map((change) => this.#needOf(change))
     if (await this.#gathers(needs, offered)) return now
     const complete: Wanted[] = []
@@ -231,44 +236,6 @@ export class Fetcher {
 
   #needOf({ document, head }: Wanted): Need {
     return { head, ours: this.#volume.head(document)?.head }
-  }
-
-  /** True if its content comes beside the feed; the document waits for it. */
-  #isCarried(change: Change, { revisions }: Offered): boolean {
-    const { document, head } = change
-    const encoded = revisions.get(hex(head))
-    const isNew = this.#large.suits(change, encoded)
-    if (!isNew && !this.#large.has(document)) return false
-    const waiting = this.pending.get(document)
-    if (!waiting || hex(waiting.head) !== hex(head)) this.#wait(change, LARGE)
-    if (isNew && encoded) this.#large.take(change, encoded)
-    return true
-  }
-
-  async #fetchLarge(wanted: Wanted, encoded: Uint8Array): Promise<true | string> {
-    await this.#gate.passed()
-    const offered: Offered = { revisions: new Map([[hex(wanted.head), encoded]]), chunks: new Map() }
-    return this.#gathers([this.#needOf(wanted)], offered, true)
-  }
-
-  #endLarge(wanted: Wanted, result: true | string): void {
-    if (this.#stopped) return
-    const waiting = this.pending.get(wanted.document)
-    const isSame = waiting !== undefined && hex(waiting.head) === hex(wanted.head)
-    if (result !== true && isSame) this.#wait(wanted, result)
-    else this.pending.hurry(wanted.document)
-    // Not after a failure: the folder would ask for it again at once.
-    if (result === true) this.#hurryFolders()
-    void this.retry()
-  }
-
-  #hurryFolders(): void {
-    for (const { document, reason } of this.pending.list()) if (reason === NAMES_LARGE) this.pending.hurry(document)
-  }
-
-  /** Among them is one that comes beside the feed, or a folder that waits for such a one. */
-  #isOnItsWay(documents: DId[]): boolean {
-    return documents.some((one) => this.#large.has(one) || this.pending.get(one)?.reason === NAMES_LARGE)
   }
 
   /** True, or why not. With `tell` in words. */
@@ -295,7 +262,7 @@ export class Fetcher {
       for (const [i, outcome] of outcomes.entries()) {
         const wish = open[i]
         if (outcome.result === 'done') done.push(wish)
-        else if (outcome.result === 'missing' && this.#isOnItsWay(outcome.documents)) {
+        else if (outcome.result === 'missing' && this.#large.delays(outcome.documents)) {
           this.#wait(wish, NAMES_LARGE)
           continue
         } else if (mayTryAgain(outcome, round, depth)) again.push(wish)
@@ -323,7 +290,7 @@ export class Fetcher {
     if (waited.length) await settled(this.#volume, [...this.#unsettled])
     // A later head may have come to wait meanwhile.
     for (const { document, head } of waited) this.pending.remove(document, head)
-    if (waited.length) this.#hurryFolders()
+    if (waited.length) this.#large.hurryFolders()
   }
 
   #wait({ document, head }: Wanted, reason: string): void {
