@@ -43,6 +43,8 @@ export class Lane {
   /** The record that is coming in: how much is known of its header, of ciphertext and tag. */
   #headerBytes = 0
   #body: Buffer | undefined
+  /** What `#body` is a part of: records are opened into memory of their own, so this is used again. */
+  #room: Buffer = Buffer.alloc(0)
   #bodyBytes = 0
   readonly #frames: Uint8Array[] = []
   #unread = 0
@@ -172,7 +174,9 @@ export class Lane {
     if (length > (this.#isProven ? this.#init.maxFrame : 0))
       throw new LaneBrokenError(`A record of ${length} bytes came in.`)
     if (length === 0 && this.#isProven) throw new LaneBrokenError('An empty record came in.')
-    this.#body = Buffer.allocUnsafeSlow(length + TAG_BYTES)
+    const size = length + TAG_BYTES
+    if (this.#room.length < size) this.#room = Buffer.allocUnsafeSlow(size)
+    this.#body = this.#room.subarray(0, size)
     this.#bodyBytes = 0
   }
 

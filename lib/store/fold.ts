@@ -19,6 +19,7 @@ import { nameKey, type WorkingView } from './view.js'
 type Of<T extends JournalRecord['type']> = JournalRecord & { type: T }
 
 const NAMES_MAX = 8192
+const NONE: Set<string> = new Set()
 
 interface Version {
   row: InodeRecord
@@ -90,12 +91,13 @@ export class Fold {
   frame(frame: Frame): void {
     const records = this.#records(frame)
     const heads = records.filter((record) => record.type === 'head')
+    const applied = new Set(heads.map(({ document }) => hex(document)))
     this.#live = records.filter((record) => record.type === 'inode' && record.inode.nlink > 0) as Of<'inode'>[]
     this.#born.clear()
     for (const { inode } of this.#live) if (!this.#c.view.inode(inode.ino)) this.#born.add(inode.ino)
     if (heads.length === 0) this.#noteLeft(records)
-    for (const record of records) this.#record(record, frame, heads)
-    for (const head of heads) this.#head(head, records)
+    for (const record of records) this.#record(record, frame, applied)
+    this.#heads(heads)
     for (const row of this.#moved.splice(0)) this.#renamed(row)
   }
 
@@ -131,16 +133,16 @@ export class Fold {
     return leaving
   }
 
-  #record(record: JournalRecord, frame: Frame, heads: Of<'head'>[]): void {
+  #record(record: JournalRecord, frame: Frame, applied: Set<string>): void {
     switch (record.type) {
       case 'inode':
-        return this.inode(record.inode, record.closed, heads)
+        return this.inode(record.inode, record.closed, applied)
       case 'inode-gone':
         return this.remove(record.ino)
       case 'entry':
-        return this.#entry(record.folder, record.name, record.entry, heads)
+        return this.#entry(record.folder, record.name, record.entry, applied)
       case 'entry-gone':
-        return this.#entry(record.folder, record.name, undefined, heads)
+        return this.#entry(record.folder, record.name, undefined, applied)
       case 'write':
         return this.#c.pending.add(record, frame.lsn, this.#dataOf(frame, record))
       case 'truncate':
@@ -184,11 +186,11 @@ export class Fold {
     return touched
   }
 
-  /** An after-image of an inode. `heads`: head records of its frame: their documents' rows are as given. */
-  inode(record: InodeRecord, closed: boolean, heads: Of<'head'>[] = []): void {
+  /** An after-image of an inode. `heads`: documents of the head records of its frame, hex: their rows are as given. */
+  inode(record: InodeRecord, closed: boolean, heads = NONE): void {
     const { view, pending, sealer } = this.#c
     const before = view.inode(record.ino)
-    const applied = heads.some(({ document }) => equal(document, record.document))
+    const applied = heads.size > 0 && heads.has(hex(record.document))
     if (applied) this.#settleFirst(record.ino)
     const row = { ...record, content: this.#contentOf(record, before, closed || applied) }
     if ((row.mode & S_IFMT) === 0o100000) row.size = sizeOf(row.content)
@@ -327,13 +329,13 @@ export class Fold {
     view.removeInode(ino)
   }
 
-  #entry(folder: number, name: Uint8Array, entry: Of<'entry'>['entry'] | undefined, heads: Of<'head'>[]): void {
+  #entry(folder: number, name: Uint8Array, entry: Of<'entry'>['entry'] | undefined, heads: Set<string>): void {
     const { view, sealer } = this.#c
     const key = nameKey(name)
     view.setEntry(folder, key, entry)
     if (entry) this.#named(entry.ino, folder, key)
-    const document = heads.length > 0 ? view.inode(folder)?.document : undefined
-    if (document && heads.some((head) => equal(head.document, document))) return
+    const document = heads.size > 0 ? view.inode(folder)?.document : undefined
+    if (document && heads.has(hex(document))) return
     sealer.touch(folder, { name: key })
   }
 
@@ -342,13 +344,18 @@ export class Fold {
     this.#names.set(ino, { folder, key })
   }
 
-  #head({ document, head }: Of<'head'>, frame: JournalRecord[]): void {
+  #heads(heads: Of<'head'>[]): void {
+    if (heads.length === 0) return
+    // Of several inodes of a document the first one in the frame counts.
+    const inodes = new Map(this.#live.toReversed().map(({ inode }) => [hex(inode.document), inode.ino]))
+    for (const head of heads) this.#head(head, inodes.get(hex(head.document)))
+  }
+
+  #head({ document, head }: Of<'head'>, ino: number | undefined): void {
     const { view, reviser, failed } = this.#c
-    const live = frame.find((r) => r.type === 'inode' && r.inode.nlink > 0 && equal(r.inode.document, document))
     try {
       const revision = reviser.revision(head)
       const first = !view.document(document)
-      const ino = live?.type === 'inode' ? live.inode.ino : undefined
       view.setHead(document, head, (revision.flags & FLAG_CONFLICT) !== 0, ino)
       view.clock = receive(view.clock, revision.clock, this.#c.now())
       if (first) reviser.onFirstHead(document)

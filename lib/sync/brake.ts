@@ -67,9 +67,10 @@ export class Brake {
 
   #entryChanges({ expected, head }: HeadChange) {
     const { volume } = this.components
-    const after = volume.revision(head)
-    const before = expected && volume.revision(expected)
-    if (!before || after?.type !== TYPE_FOLDER) return []
+    const after = expected && volume.revision(head)
+    if (after?.type !== TYPE_FOLDER) return []
+    const before = volume.revision(expected!)
+    if (!before) return []
     return diffFolder(before.parts.get(PART_ENTRIES) ?? EMPTY, after.parts.get(PART_ENTRIES) ?? EMPTY, volume.source)
   }
 

@@ -2,6 +2,7 @@
 // is a SyncProtocolError. Pure. Hashes and canonical encodings are checked where the bytes are stored, not here.
 
 import '../model/protobuf-numbers.js'
+import protobuf from 'protobufjs/minimal.js'
 import { peerdrive } from '../../proto/gen/sync.js'
 import { DID_BYTES, HASH_BYTES } from '../model/types.js'
 import { SyncProtocolError } from './errors.js'
@@ -89,8 +90,17 @@ export interface FrameBody {
   answer?: Answer
 }
 
+/** For every frame the same: one that grows anew for each mebibyte keeps the garbage collector busy. */
+let writer = protobuf.Writer.create()
+
 export function encodeFrame(body: FrameBody): Uint8Array {
-  return wire.Frame.encode(body as Parameters<typeof wire.Frame.encode>[0]).finish()
+  try {
+    return wire.Frame.encode(body as Parameters<typeof wire.Frame.encode>[0], writer.reset()).finish()
+  } catch (error) {
+    // It may be in the midst of a message.
+    writer = protobuf.Writer.create()
+    throw error
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 // What a volume answers from LMDB and packs, on the main thread: heads, revisions, contents. Durable state only.
 // Never writes, never asks another thread. Reads of chunks that may be many or large go through libuv's pool.
 
+import { hex } from '../model/bytes.js'
 import { decodeRevision } from '../model/codec.js'
 import { leaves, readContent } from '../model/content-tree.js'
 import { decodeFolder } from '../model/folder.js'
@@ -28,6 +29,9 @@ import type { DamagedChunks } from './damaged-chunks.js'
 export const READ_MAX = 64 << 20
 /** Most rows of one answer. */
 const ROWS_MAX = 10_000
+/** Revisions that are kept decoded, and the longest of them, bytes. */
+const DECODED = 4096
+const DECODED_BYTES = 2048
 /** Chunks of one `read` that are fetched at the same time. */
 const PARALLEL = 4
 
@@ -44,6 +48,8 @@ export class VolumeReads {
   readonly #chunkFiles: ChunkFiles
 
   readonly #damaged: DamagedChunks
+  /** Revisions that were asked for lately: they never change, and several steps of sync ask for the same ones. By hex id. */
+  readonly #decoded = new Map<string, Revision>()
 
   constructor({ reader, packs, chunkFiles, damaged }: ReadComponents) {
     this.#damaged = damaged
@@ -65,8 +71,16 @@ export class VolumeReads {
   }
 
   revision(rid: RId): Revision | undefined {
+    const key = hex(rid)
+    const known = this.#decoded.get(key)
+    if (known) return known
     const encoded = this.#reader.revision(rid)
-    return encoded && decodeRevision(encoded)
+    if (!encoded) return undefined
+    const revision = decodeRevision(encoded)
+    if (encoded.length > DECODED_BYTES) return revision
+    if (this.#decoded.size >= DECODED) this.#decoded.clear()
+    this.#decoded.set(key, revision)
+    return revision
   }
 
   encoded(rid: RId): Uint8Array | undefined {

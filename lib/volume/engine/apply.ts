@@ -12,6 +12,7 @@ import type { ApplyRequest, LiveChange, LiveEntryChange, LiveRevision } from '..
 import { ApplyCheck, type ApplyCheckComponents } from './apply-check.js'
 import { TreeChanges } from './apply-tree.js'
 import type { FileData } from './file-data.js'
+import { keyOf } from './folders.js'
 import { placeKey } from './identity.js'
 import { Inode } from './inode.js'
 import type { ApplyAnswer, RestoreAnswer } from './messages.js'
@@ -69,7 +70,7 @@ export class Applier {
     for (const { document, ino } of tree.placed) identity.place(document, ino, lsn)
     tree.repair()
     heads.tidy()
-    return [...invalidations, ...tree.invalidations]
+    return onceEach([...invalidations, ...tree.invalidations])
   }
 
   /** Heads of documents that come into the tree, where nobody has set them yet. */
@@ -93,6 +94,8 @@ export class Applier {
     const { transaction } = this.#c
     transaction.touch(inode)
     const data = !inode.isFolder && this.#setContent(inode, live)
+    // What is told only to remove it changes nothing that the kernel could see.
+    if (!inode.isFolder && !data && hasAttributes(inode, live)) return
     this.#setAttributes(inode, live)
     if (inode.isFolder) inode.epoch++
     invalidations.push({ kind: 'inode', ino: inode.ino, data: data || inode.isFolder })
@@ -165,6 +168,36 @@ export class Applier {
     return { result: 'done', invalidations: [{ kind: 'inode', ino, data: true }] }
   }
 }
+
+/** Whether nothing would be changed. */
+function hasAttributes(inode: Inode, { attributes, modified, created }: LiveRevision): boolean {
+  const { mode, uid, gid, xattrs } = attributes
+  return (
+    (inode.mode & ~S_IFMT) === (mode & ~S_IFMT) &&
+    inode.uid === uid &&
+    inode.gid === gid &&
+    inode.mtimeSec === modified.sec &&
+    inode.mtimeNsec === modified.nsec &&
+    inode.createdSec === created.sec &&
+    inode.createdNsec === created.nsec &&
+    inode.xattrs.length === 0 &&
+    xattrs.length === 0
+  )
+}
+
+/** What is told of an inode or a name several times is told once: that a name is gone says more than that it is another. */
+function onceEach(all: Invalidation[]): Invalidation[] {
+  const inodes = new Map<number, Invalidation & { kind: 'inode' }>()
+  const gone = new Set<string>()
+  for (const one of all) {
+    if (one.kind === 'inode') inodes.set(one.ino, { ...one, data: one.data || inodes.get(one.ino)?.data === true })
+    if (one.kind === 'delete') gone.add(nameIn(one))
+  }
+  const names = all.filter((one) => one.kind !== 'inode' && !(one.kind === 'entry' && gone.has(nameIn(one))))
+  return [...inodes.values(), ...names]
+}
+
+const nameIn = ({ parent, name }: { parent: number; name: Uint8Array }): string => `${parent}/${keyOf(name)}`
 
 function contentOf(live: LiveRevision): LiveContent {
   if (live.content) return { kind: 'committed', content: live.content }
