@@ -9,6 +9,7 @@ import { receive } from '../model/clock.js'
 import { type DId, FLAG_CONFLICT, type Home, type RId } from '../model/types.js'
 import { EMPTY_LIVE, unpackRecord } from './codec.js'
 import { SpoolFold, sizeOf } from './fold-spools.js'
+import { Heirs } from './heirs.js'
 import { type Frame, type JournalReader, lsnOf } from './journal-reader.js'
 import type { PendingWrites } from './pending.js'
 import type { InodeRecord, JournalRecord, LiveContent } from './records.js'
@@ -72,10 +73,12 @@ export class Fold {
   readonly #left = new Map<string, { document: DId; home: Home }>()
 
   readonly spools: SpoolFold
+  readonly #heirs: Heirs
 
   constructor(components: FoldComponents) {
     this.#c = components
-    const { view, pending } = components
+    const { view, pending, sealer } = components
+    this.#heirs = new Heirs({ view, sealer, nameOf: (ino) => this.#names.get(ino) })
     this.spools = new SpoolFold({ view, pending, baseOf: (record) => this.#baseOf(record) })
   }
 
@@ -83,6 +86,7 @@ export class Fold {
     this.#touched.clear()
     this.#left.clear()
     this.#orphans.clear()
+    this.#heirs.clear()
     this.#moved.length = 0
     this.spools.clear()
   }
@@ -332,6 +336,7 @@ export class Fold {
   #entry(folder: number, name: Uint8Array, entry: Of<'entry'>['entry'] | undefined, heads: Set<string>): void {
     const { view, sealer } = this.#c
     const key = nameKey(name)
+    if (heads.size === 0) this.#heirs.changes(view.entry(folder, key), entry)
     view.setEntry(folder, key, entry)
     if (entry) this.#named(entry.ino, folder, key)
     const document = heads.size > 0 ? view.inode(folder)?.document : undefined
@@ -400,6 +405,7 @@ export class Fold {
     for (const [ino, touched] of this.#touched) this.#finishOne(ino, touched)
     this.#touched.clear()
     this.#orphans.clear()
+    this.#heirs.finish()
     for (const { document, home } of this.#left.values()) this.#bury(document, home)
     this.#left.clear()
   }

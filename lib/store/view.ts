@@ -154,6 +154,18 @@ export class WorkingView {
     return found
   }
 
+  /** A name of each of these inodes that has one. O(all entries). */
+  someNames(inodes: ReadonlyMap<number, unknown>): Map<number, { folder: number; name: Uint8Array }> {
+    const found = new Map<number, { folder: number; name: Uint8Array }>()
+    for (const { folder, name, entry } of this.#reader.allEntries())
+      if (inodes.has(entry.ino) && !this.#entries.get(folder)?.has(nameKey(name)))
+        found.set(entry.ino, { folder, name })
+    for (const [folder, changes] of this.#entries)
+      for (const [key, entry] of changes)
+        if (entry && inodes.has(entry.ino)) found.set(entry.ino, { folder, name: nameOf(key) })
+    return found
+  }
+
   #documentRow(document: DId): DocumentRow {
     const key = hex(document)
     let known = this.#documents.get(key)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { compare, encodeContent, encodeRevision, hashOf, ridOf } from '../../lib/model/index.js'
-import { FLAG_CONFLICT, FLAG_STICKY, type Revision } from '../../lib/model/types.js'
+import { FLAG_CONFLICT, FLAG_STICKY, type Revision, TYPE_LINK } from '../../lib/model/types.js'
 import { checkVolume } from '../../lib/store/check.js'
 import { ImportError, TooLargeError } from '../../lib/store/errors.js'
 import { listSegments } from '../../lib/store/journal-segments.js'
@@ -160,6 +160,65 @@ describe('committer', () => {
     assert.equal(volume.history(did(3)).length, 1)
     volume.frame((j) => j.inode(inode(3, { ...text('x'), nlink: 2, document: did(50) }), false))
     await volume.flush()
+    volume.checkSealed()
+  })
+
+  for (const where of ['in the same batch', 'in another batch', 'after a new start'])
+    it(`makes a further name of a file its place when just that one is removed, ${where}`, async () => {
+      const type = 8 | TYPE_LINK
+      volume.mkdir(1, 'd', 2)
+      volume.put(1, 'a', inode(3, text('x')))
+      volume.frame((j) => {
+        j.inode(inode(3, { ...text('x'), nlink: 2 }), false)
+        j.entry(2, Buffer.from('b'), { ino: 3, type, stamp: stamp() })
+      })
+      await volume.flush()
+      const lost = volume.reader.entry(1, Buffer.from('a'))!
+      if (where === 'after a new start') await volume.crash()
+      if (where === 'in the same batch') {
+        volume.frame((j) => {
+          j.inode(inode(3, { ...text('x'), nlink: 3 }), false)
+          j.entry(1, Buffer.from('c'), { ino: 3, type, stamp: stamp() })
+        })
+      }
+      volume.frame((j) => {
+        j.inode(inode(3, { ...text('x'), nlink: where === 'in the same batch' ? 2 : 1 }), false)
+        j.entryGone(1, Buffer.from('a'))
+      })
+      await volume.flush()
+      volume.reader.refresh()
+      const names = [...volume.reader.allEntries()].filter(({ entry }) => entry.ino === 3)
+      const places = names.filter(({ entry }) => (entry.type & TYPE_LINK) === 0)
+      assert.equal(places.length, 1)
+      assert.ok(compare(places[0].entry.stamp, lost.stamp) > 0)
+      assert.equal(volume.history(did(3)).length, 1)
+      volume.checkSealed()
+    })
+
+  it('leaves further names as they are when the place is moved, or one of them is removed', async () => {
+    const type = 8 | TYPE_LINK
+    volume.put(1, 'a', inode(3, text('x')))
+    volume.frame((j) => {
+      j.inode(inode(3, { ...text('x'), nlink: 3 }), false)
+      j.entry(1, Buffer.from('b'), { ino: 3, type, stamp: stamp() })
+      j.entry(1, Buffer.from('c'), { ino: 3, type, stamp: stamp() })
+    })
+    await volume.flush()
+    volume.frame((j) => {
+      j.inode(inode(3, { ...text('x'), nlink: 2 }), false)
+      j.entryGone(1, Buffer.from('c'))
+    })
+    const moved = { ino: 3, type: 8, stamp: stamp() }
+    volume.frame((j) => {
+      j.inode(inode(3, { ...text('x'), nlink: 2 }), false)
+      j.entryGone(1, Buffer.from('a'))
+      j.entry(1, Buffer.from('d'), moved)
+    })
+    await volume.flush()
+    volume.reader.refresh()
+    assert.deepEqual(volume.names(volume.root), ['b', 'd'])
+    assert.equal(volume.reader.entry(1, Buffer.from('b'))?.type, type)
+    assert.deepEqual(volume.reader.entry(1, Buffer.from('d')), moved)
     volume.checkSealed()
   })
 

@@ -212,6 +212,20 @@ describe('Synchronization of two mounted volumes', function () {
     await bothShow({ 'a/': '', 'a/b/': '', 'a/b/changed': 'new', 'a/c/': '', 'a/c/made': 'made' })
   })
 
+  it('keeps a file of which each removed another one of its names', async () => {
+    await mkdir(left.path('folder'))
+    await writeFile(left.path('file'), 'content')
+    await linkFile(left.path('file'), left.path('folder', 'further'))
+    await shows(right.path('file'), 'content')
+    await shows(right.path('folder', 'further'), 'content')
+    await converged()
+    await apart(
+      () => rm(left.path('file')),
+      () => rm(right.path('folder', 'further')),
+    )
+    await bothShow({ 'folder/': '', 'folder/further': 'content' })
+  })
+
   it('keeps one place of what both moved, and what one moved and the other removed', async () => {
     for (const name of ['x', 'y', 'z']) await mkdir(left.path(name))
     for (const name of ['both', 'links', 'removed']) await writeFile(left.path(name), name)

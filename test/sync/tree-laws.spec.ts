@@ -29,6 +29,7 @@ import {
   type Revision,
   type RId,
   TYPE_FOLDER,
+  TYPE_LINK,
 } from '../../lib/model/types.js'
 import { standingOf } from '../../lib/sync/standing.js'
 import { Chunks } from '../model/support.js'
@@ -38,6 +39,7 @@ const ROOT = did(255)
 const text = (s: string) => new TextEncoder().encode(s)
 const FILE = 0o100644
 const FOLDER = 0o040755
+const FILE_TYPE = FILE >> 12
 
 /** Revisions that exist anywhere. Which of them a replica has is decided by its heads. */
 class Revisions {
@@ -45,6 +47,8 @@ class Revisions {
   readonly chunks = new Chunks()
   /** Documents that somebody removed, hex. */
   readonly removed = new Set<string>()
+  /** Files that somebody gave a further name, hex. */
+  readonly linked = new Set<string>()
   #time = 0
 
   look = (rid: RId): Revision | undefined => this.all.get(hex(rid))
@@ -194,7 +198,12 @@ class Replica {
     else if (kind === 'write') {
       if (!this.isFolder(claim.entry.document)) this.#write(claim.entry.document, y)
     } else if (kind === 'remove') this.#remove(claim)
-    else if (!taken && !this.#isBelow(folder, claim.entry.document)) {
+    else if (kind === 'link') {
+      if (taken || this.isFolder(claim.entry.document)) return
+      const type = FILE_TYPE | TYPE_LINK
+      this.revisions.linked.add(hex(claim.entry.document))
+      this.#link(folder, { ...claim.entry, name, type, stamp: this.revisions.clock() })
+    } else if (!taken && !this.#isBelow(folder, claim.entry.document)) {
       this.#unlink(claim)
       const clock = this.revisions.clock()
       const { stamp } = claim.entry
@@ -219,11 +228,23 @@ class Replica {
       this.#remove({ folder: entry.document, entry: inside })
     this.#unlink(claim)
     this.revisions.removed.add(hex(entry.document))
+    const names = [...this.claims()].filter(({ entry: { document } }) => equal(document, entry.document))
+    if (names.length > 0) {
+      // A further name becomes the place if it was that one.
+      if (isPlace(entry)) this.#makePlace(names[0], names, entry.stamp)
+      return
+    }
     const { flags } = this.revisions.look(this.head(entry.document)!)!
     this.#revise(entry.document, {
       flags: flags | FLAG_REMOVED,
       home: { folder, name: entry.name, stamp: entry.stamp },
     })
+  }
+
+  #makePlace({ folder, entry }: Claim, names: Claim[], lost: Clock): void {
+    const stamps = [lost, ...names.map(({ entry }) => entry.stamp)]
+    const stamp = successor(stamps.reduce((x, y) => (Buffer.compare(x, y) > 0 ? x : y)))
+    this.#link(folder, { ...entry, type: entry.type & ~TYPE_LINK, stamp })
   }
 
   /** Path → document and content, sorted. */
@@ -241,15 +262,16 @@ class Replica {
     const claims = [...this.claims()]
     const places = claims.filter(({ entry }) => isPlace(entry)).map(({ entry }) => hex(entry.document))
     assert.equal(new Set(places).size, places.length, 'a document has two places')
+    const named = new Set(claims.map(({ entry }) => hex(entry.document)))
     for (const [key, { head }] of this.heads) {
-      const there = places.includes(key) || key === hex(ROOT)
+      const there = named.has(key) || key === hex(ROOT)
       assert.ok(there || isRemoved(this.revisions.look(head)!), `${key} is nowhere`)
     }
   }
 }
 
 interface Act {
-  kind: 'create' | 'mkdir' | 'write' | 'remove' | 'move'
+  kind: 'create' | 'mkdir' | 'write' | 'remove' | 'move' | 'link'
   replica: number
   x: number
   y: number
@@ -267,6 +289,7 @@ const act = fc.record({
     'remove' as const,
     'move' as const,
     'move' as const,
+    'link' as const,
   ),
   replica: fc.nat(COUNT - 1),
   x: fc.nat(7),
@@ -340,6 +363,29 @@ const RUNS = { numRuns: Number(process.env.PEERDRIVE_LAWS ?? 150), ...SEED }
 describe('Trees of heads that were changed apart', function () {
   this.timeout(30_000 + RUNS.numRuns * 200)
 
+  it('keep a file of which two removed one name each', async () => {
+    const x = { replica: 0, x: 0, y: 0, document: did(1) }
+    const told = [1, 2].map((to): Command => ({ kind: 'deliver', from: 0, to, part: 255 }))
+    for (const [one, other] of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      const replicas = await replay([
+        { ...x, kind: 'create' },
+        { ...x, kind: 'link', x: 1 },
+        ...told,
+        // Of the names n0 and n1 in the root the first is the place.
+        { ...x, kind: 'remove', replica: one, x: 0 },
+        { ...x, kind: 'remove', replica: other, x: 1 },
+      ])
+      await exchange(replicas, PAIRS)
+      for (const replica of replicas) {
+        replica.check()
+        assert.deepEqual(replica.tree(), [`/n1 ${'01'.repeat(2)} content 0`])
+      }
+    }
+  })
+
   it('are the same everywhere in the end, whatever the order, with one place for all that nobody removed', () =>
     fc.assert(
       fc.asyncProperty(history, fc.shuffledSubarray(PAIRS, { minLength: PAIRS.length }), async (commands, pairs) => {
@@ -359,7 +405,8 @@ describe('Trees of heads that were changed apart', function () {
     ))
 
   // Which of two with the same name has the mark may: it is a name like others once a merge gave it.
-  // And of what several removed while another one changed it, the order may decide whether it comes back.
+  // And of what several removed while another one changed it, the order may decide whether it comes back; of a file with several
+  // names, which of them stay, if it gets its place from several at once.
   it('do not depend on the order of delivery, but for marks in names', () =>
     fc.assert(
       fc.asyncProperty(history, fc.shuffledSubarray(PAIRS, { minLength: PAIRS.length }), async (commands, pairs) => {
@@ -370,6 +417,7 @@ describe('Trees of heads that were changed apart', function () {
         const unmarked = (replica: Replica) =>
           [...replica.claims()]
             .filter(({ folder, entry }) => ![folder, entry.document].some((d) => replica.revisions.removed.has(hex(d))))
+            .filter(({ entry }) => !replica.revisions.linked.has(hex(entry.document)))
             .map(({ folder, entry }) => {
               const content = replica.revisions.look(replica.head(entry.document)!)!.parts.get(PART_CONTENT)?.inline
               const name = Buffer.from(entry.name)

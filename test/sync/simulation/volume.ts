@@ -113,6 +113,8 @@ export class MemoryVolume implements Volume {
   readonly #live = new Map<string, RId>()
   readonly #documents = new Map<string, DId>()
   readonly #drafts = new Map<string, Draft>()
+  /** Files that lost their place here since the last commit, and its stamp: a further name takes it over (docs/sync.md "Places"). */
+  readonly #displaced = new Map<string, { document: DId; stamp: Clock }>()
   /** Documents that somebody took out of a folder here since the last commit, and where they were. */
   readonly #left = new Map<string, { document: DId; home: Home }>()
   readonly #inos = new Map<string, number>()
@@ -310,7 +312,8 @@ export class MemoryVolume implements Volume {
       for (const { after } of diffFolder(entriesOf(before), entriesOf(revision), this.source)) {
         if (!after) continue
         this.#stamp = receive(this.#stamp, after.stamp, this.#now())
-        // Somebody moved it here, too, and nobody else knows yet.
+        // Somebody moved or removed it here, too, and nobody else knows yet.
+        if (this.#left.has(hex(after.document))) return { result: 'busy' }
         const claims = this.#drafts.size ? this.#claims(after.document) : []
         if (claims.some(({ folder }) => this.#drafts.has(hex(folder)))) return { result: 'busy' }
       }
@@ -327,6 +330,7 @@ export class MemoryVolume implements Volume {
   commit(): void {
     if (this.#over) return
     const told: Head[] = []
+    this.#replace()
     for (const [key, draft] of [...this.#drafts]) {
       if (this.open.has(key)) continue
       this.#drafts.delete(key)
@@ -400,6 +404,7 @@ export class MemoryVolume implements Volume {
     const replaced = this.#entriesOf(to).get(newName)
     if (replaced && (equal(replaced.document, entry.document) || this.isFolder(replaced.document))) return false
     this.#entriesOf(from).delete(name)
+    this.#displace(entry)
     this.#link(to, newName, entry.document, (entry.type & ~TYPE_LINK) << 12, entry.stamp)
     const entries = this.#entriesOf(to)
     const isFurther = (entry.type & TYPE_LINK) !== 0 && this.#claims(entry.document).length > 1
@@ -680,6 +685,27 @@ export class MemoryVolume implements Volume {
     entries.delete(name)
     const home = { folder, name: entry.name, stamp: entry.stamp }
     this.#left.set(hex(entry.document), { document: entry.document, home })
+    this.#displace(entry)
+  }
+
+  /** The entry goes from where it was. */
+  #displace({ document, type, stamp }: FolderEntry): void {
+    if ((type & TYPE_LINK) === 0) this.#displaced.set(hex(document), { document, stamp })
+  }
+
+  /** Files that lost their place and have further names: one of those is the place, and later than the one before. */
+  #replace(): void {
+    for (const { document, stamp } of this.#displaced.values()) {
+      const claims = this.#claims(document)
+      const heir = claims.find(({ entry }) => isPlace(entry)) ?? claims[0]
+      if (!heir || this.open.has(hex(heir.folder)) || (isPlace(heir.entry) && compare(heir.entry.stamp, stamp) > 0))
+        continue
+      const { name, type } = heir.entry
+      const later = claims.reduce((late, { entry }) => (compare(entry.stamp, late) > 0 ? entry.stamp : late), stamp)
+      const entry = { ...heir.entry, type: type & ~TYPE_LINK, stamp: successor(later) }
+      this.#entriesOf(heir.folder).set(Buffer.from(name).toString(), entry)
+    }
+    this.#displaced.clear()
   }
 
   #bury(key: string, home: Home): void {
@@ -749,6 +775,8 @@ export class MemoryVolume implements Volume {
       const named = this.#liveEntries(folder).map((e): [string, FolderEntry] => [Buffer.from(e.name).toString(), e])
       draft = { type: TYPE_FOLDER, entries: new Map(named) }
       this.#drafts.set(key, draft)
+      // Also where nothing comes of it.
+      this.#commitSoon()
     }
     return draft.entries!
   }
