@@ -23,7 +23,7 @@ import {
   type VolumeInfo,
   type WhyInfo,
 } from '../api/services.js'
-import { hex, unhex } from '../model/bytes.js'
+import { equal, hex, unhex } from '../model/bytes.js'
 import type { DId } from '../model/types.js'
 import type { Peers } from '../peers/index.js'
 import { forgetPairs, type KnownPair, knownPairs, notePair } from '../sync/known-pairs.js'
@@ -252,10 +252,25 @@ export class Services implements NodeServices {
   async endBackup(label: string, how: 'eject' | 'remove'): Promise<void> {
     const { attachments } = this.#parts.volumes
     if (how === 'eject') return attachments.eject(label)
+    this.#needsNot(label)
     const target = await attachments.remove(label)
+    for (const { volume } of this.#parts.volumes.list()) await volume.holding.keeperSeen(label, false)
     if (!target) return
     await this.#rules.backUpNoMore(target)
     await this.#forget(({ peerVolume }) => peerVolume === hex(target))
+  }
+
+  /** Throws ServiceError if the backup is the only keeper known of contents that are not here. One whose disk is away may always go. */
+  #needsNot(label: string): void {
+    const open = this.#parts.volumes.list()
+    const backup = open.find(({ attached, volume }) => attached && volume.label === label)?.volume
+    const needing = open.find(({ attached, volume }) => !attached && backup && equal(volume.root, backup.root))?.volume
+    if (!backup?.holding.keeps || !needing?.holding.partial) return
+    if (needing.holding.keepers.some((name) => name !== label)) return
+    throw new ServiceError(
+      'STILL_NEEDED',
+      `'${needing.label}' does not have all contents itself, and no device but '${label}' is known to keep them. \`peerdrive hold everything\` fetches them; \`peerdrive status\` shows when it is done.`,
+    )
   }
 
   actors(): ActorNode {

@@ -4,6 +4,7 @@
 
 import type { ActorRef, Behaviour, ChildSpec, Reply } from '../actors/index.js'
 import { hex } from '../model/bytes.js'
+import { keeps } from '../model/holding.js'
 import { type DId, TYPE_FOLDER } from '../model/types.js'
 import { Fill } from './fill.js'
 import type { VolumeResources } from './resources.js'
@@ -77,7 +78,10 @@ const behaviour: Behaviour<State, HoldingMessage, VolumeResources> = {
       else if (message.type === 'policy' || (message.type === 'fill' && state.due)) {
         state.due = false
         await fill.everything(survey)
-        state.due ||= fill.lacking > 0
+        // What was fetched is looked at once more before the volume calls itself whole.
+        const unsure = volume.holding.partial && keeps(volume.holding.policy)
+        state.due ||= fill.lacking > 0 || unsure
+        if (unsure && fill.lacking === 0) context.self.cast({ type: 'fill' })
       }
       if (message.type === 'look' || message.type === 'policy') await room.make(survey, message.type === 'policy')
       state.error = undefined
