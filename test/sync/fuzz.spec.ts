@@ -61,6 +61,7 @@ describe(`A device that is told nonsense (${MESSAGES} messages, PEERDRIVE_SEED=$
     const counts = { refused: 0, sent: 0, links: 0 }
     const before: number[] = []
     for (let i = 0; i < MESSAGES; i++) {
+      if (i % Math.ceil(MESSAGES / 8) === 0) before.push(heap())
       const bytes = fuzz.next()
       const refused = isRefused(bytes)
       if (refused) counts.refused++
@@ -81,7 +82,6 @@ describe(`A device that is told nonsense (${MESSAGES} messages, PEERDRIVE_SEED=$
         counts.links++
         await turn()
       }
-      if (i % Math.ceil(MESSAGES / 8) === 0) before.push(heap())
     }
     link.cut()
     for (let turns = 0; turns < 50; turns++) await turn()
