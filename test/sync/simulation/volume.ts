@@ -281,11 +281,7 @@ export class MemoryVolume implements Volume {
     this.#check()
     this.onApply?.(changes)
     this.counts.applies++
-    const coming = new Set(changes.map(({ document }) => hex(document)))
-    const results = changes.map((change) => this.#mayApply(change, coming))
-    const refused = new Set(changes.filter((_, i) => results[i].result !== 'applied').map(({ group }) => group))
-    for (const [i, { group }] of changes.entries())
-      if (group !== undefined && refused.has(group) && results[i].result === 'applied') results[i] = { result: 'busy' }
+    const results = this.#mayApplyAll(changes)
     for (const [i, { document, head }] of changes.entries()) {
       if (results[i].result !== 'applied') continue
       this.#live.set(hex(document), head)
@@ -293,6 +289,22 @@ export class MemoryVolume implements Volume {
       this.counts.applied++
     }
     this.#commitSoon()
+    return results
+  }
+
+  /** A change may rest on what another one brings: one that is refused may make others be. */
+  #mayApplyAll(changes: HeadChange[]): ApplyResult[] {
+    const results: ApplyResult[] = changes.map(() => ({ result: 'applied' }))
+    const isApplied = (i: number): boolean => results[i].result === 'applied'
+    for (let refused = -1, before = -2; refused !== before; ) {
+      before = refused
+      const coming = new Set(changes.filter((_, i) => isApplied(i)).map(({ document }) => hex(document)))
+      for (const [i, change] of changes.entries()) if (isApplied(i)) results[i] = this.#mayApply(change, coming)
+      const groups = new Set(changes.filter((_, i) => !isApplied(i)).map(({ group }) => group))
+      for (const [i, { group }] of changes.entries())
+        if (group !== undefined && groups.has(group) && isApplied(i)) results[i] = { result: 'busy' }
+      refused = results.filter(({ result }) => result !== 'applied').length
+    }
     return results
   }
 
