@@ -13,7 +13,7 @@ import type { GatherComponents } from './gather.js'
 import { ASK_BYTES, MAX_ASKED, MAX_QUESTIONS } from './limits.js'
 
 export interface StoreOptions {
-  /** What the peer does not have is an error; otherwise it is left out, with the lists above it. */
+  /** What the peer does not have is an error; otherwise it is left out. Lists of what was left out are not. */
   strict: boolean
   /** Contents may be missing here although their lists are here: what is below lists is looked at. */
   partial?: boolean
@@ -31,14 +31,18 @@ export class ChunkGather {
 
   constructor(private readonly components: GatherComponents) {}
 
-  /** Answers what is to be stored before, or with, the revisions. */
-  async store(revisions: Revision[], offered: Map<string, Uint8Array>, options: StoreOptions): Promise<Chunk[]> {
+  /** Answers what is to be stored before, or with, the revisions, and whether something was left out that the peer does not have. */
+  async store(
+    revisions: Revision[],
+    offered: Map<string, Uint8Array>,
+    options: StoreOptions,
+  ): Promise<{ chunks: Chunk[]; leftOut: boolean }> {
     const walk = new Walk(this.components, offered, options)
     try {
       const rootsOf = (some: Revision[]) => some.flatMap(({ parts }) => [...parts.values()].map(rootOf))
       await walk.run(rootsOf(options.bare ? revisions.filter(isStructure) : revisions), false)
       if (options.bare) await walk.run(rootsOf(revisions.filter((revision) => !isStructure(revision))), true)
-      return walk.last()
+      return { chunks: walk.last(), leftOut: walk.leftOut }
     } finally {
       this.stored += walk.stored
     }
@@ -50,6 +54,7 @@ const isStructure = ({ type }: Revision) => type === TYPE_FOLDER || type === TYP
 
 class Walk {
   stored = 0
+  leftOut = false
   readonly #components: GatherComponents
   readonly #offered: Map<string, Uint8Array>
   readonly #strict: boolean
@@ -111,12 +116,12 @@ class Walk {
     })
   }
 
-  /** From the bottom up; those that are not complete are left out. */
+  /** From the bottom up; those that are not complete are left out, unless data may be. */
   #completeLists(bare: boolean): void {
     const isThere = (id: ChunkId) => this.#last.has(hex(id)) || this.#components.volume.hasChunk(id)
     const lists = [...this.#lists].sort(([, a], [, b]) => a.level - b.level)
     for (const [key, { chunk, level, below }] of lists)
-      if ((bare && level === 1) || below.every(({ id }) => isThere(id))) this.#last.set(key, chunk)
+      if (((bare || this.leftOut) && level === 1) || below.every(({ id }) => isThere(id))) this.#last.set(key, chunk)
   }
 
   last(): Chunk[] {
@@ -190,6 +195,7 @@ class Walk {
     const [lacking] = asked.keys()
     if (lacking && this.#strict)
       throw new PeerLacksError(`The device does not have chunk ${lacking}, or cannot read it.`)
+    if (lacking) this.leftOut = true
     return got
   }
 }

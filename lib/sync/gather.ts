@@ -1,7 +1,8 @@
 // Gets everything that a set of heads needs into the volume: the revisions themselves, all ancestors that the volume does not
 // know (no version is lost), and every chunk of their contents. What is stored stays, so a cut costs at most the open questions.
 // Invariants: a list is stored after all that is below it, a revision after its contents and its ancestors. So what the volume
-// has need not be looked into again. The one exception: old versions that the peer itself has no more are left out.
+// has need not be looked into again. The one exception: old versions that the peer itself has no more are left out, and the volume knows that
+// it lacks something.
 
 import { hex } from '../model/bytes.js'
 import type { Revision, RId } from '../model/types.js'
@@ -62,14 +63,18 @@ export class Gather {
       [...found].filter(([rid]) => heads.has(rid) === isHead).map(([, { revision }]) => revision)
     const { partial, policy } = this.#volume.holding
     const options = { partial, bare: policy.hold === 'on-demand' }
-    const last = [
-      ...(await this.#chunks.store(of(true), offered.chunks, { strict: true, ...options })),
-      // Old versions that the device does not have here may be asked for when somebody looks at them.
-      ...(await this.#chunks.store(of(false), offered.chunks, { strict: false, ...options })),
-    ]
+    const newest = await this.#chunks.store(of(true), offered.chunks, { strict: true, ...options })
+    // Old versions that the device does not have here may be asked for when somebody looks at them.
+    const older = await this.#chunks.store(of(false), offered.chunks, { strict: false, ...options })
+    const last = [...newest.chunks, ...older.chunks]
     const encoded = ancestorsFirst(found)
-    for (let i = 0; i < encoded.length; i += IMPORT_REVISIONS)
-      await this.#volume.importRevisions(encoded.slice(i, i + IMPORT_REVISIONS), i === 0 ? last : [])
+    const store = async () => {
+      for (let i = 0; i < encoded.length; i += IMPORT_REVISIONS)
+        await this.#volume.importRevisions(encoded.slice(i, i + IMPORT_REVISIONS), i === 0 ? last : [])
+    }
+    // Another device may have what this one does not, and this volume may be one that is to keep everything.
+    if (older.leftOut) await this.#volume.holding.leavingOut(store)
+    else await store()
   }
 }
 

@@ -44,7 +44,7 @@ export class Fill {
   /** Everything that has to be here. A volume that keeps, and turns out to have it all, is whole from then on. */
   async everything(survey: Survey): Promise<void> {
     const { holding, reads } = this.#c
-    const { policy } = holding
+    const { policy, leftOut } = holding
     if (!holding.partial) return
     const result = { fetched: 0, lacking: 0 }
     const count = async (content: Content | undefined) => {
@@ -64,7 +64,7 @@ export class Fill {
         if (this.#isKept(policy, clockTime(revision.clock))) await count(content)
     }
     this.lacking = result.lacking
-    if (keeps(policy) && result.lacking + result.fetched === 0) await holding.filled()
+    if (keeps(policy) && result.lacking + result.fetched === 0) await holding.filled(leftOut)
   }
 
   /** Old versions: all of them where nothing is ever given away, else those that are young themselves. */

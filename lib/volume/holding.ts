@@ -36,6 +36,9 @@ export class VolumeHolding {
   /** It is being changed: nothing is confirmed meanwhile, and nothing given away. */
   #changing = false
   #turn: Promise<unknown> = Promise.resolve()
+  /** Calls of `leavingOut` under way, and ended. */
+  #storing = 0
+  #leftOut = 0
   #pins: Map<string, DId>
   #keepers: string[]
   readonly #listeners = new Set<() => void>()
@@ -84,10 +87,46 @@ export class VolumeHolding {
     })
   }
 
-  /** Everything that has to be here is here. */
-  filled(): Promise<void> {
+  /**
+   * Runs `store`, which leaves something out that has to be here: until all of it has come it is looked for, among all devices. That
+   * is durable before anything is stored.
+   */
+  async leavingOut(store: () => Promise<void>): Promise<void> {
+    const before = this.#policy.partial
+    this.#storing++
+    try {
+      if (!before) await this.exclusively(() => this.#becomePartial())
+      await store()
+    } finally {
+      this.#storing--
+      this.#leftOut++
+    }
+    if (!before) this.#changed()
+  }
+
+  async #becomePartial(): Promise<void> {
+    if (this.#policy.partial) return
+    const policy = { ...this.#policy, partial: true }
+    this.#changing = true
+    try {
+      await this.#c.tellEngine(true)
+      await this.#c.setSetting(HOLDING_SETTING, encodeHolding(policy))
+      this.#policy = policy
+    } finally {
+      this.#changing = false
+    }
+  }
+
+  /** Changes whenever something was left out: who looked through everything has to begin again. */
+  get leftOut(): number {
+    return this.#leftOut
+  }
+
+  /** Everything that has to be here is here, seen by somebody who began to look when `leftOut` was this. */
+  filled(leftOut: number): Promise<void> {
     return this.exclusively(async () => {
       if (!this.#policy.partial || !keeps(this.#policy)) return
+      if (leftOut !== this.#leftOut || this.#storing > 0) return
       const policy = { ...this.#policy, partial: false }
       await this.#c.setSetting(HOLDING_SETTING, encodeHolding(policy))
       this.#policy = policy

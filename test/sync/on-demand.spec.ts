@@ -6,6 +6,7 @@ import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { equal, hex } from '../../lib/model/bytes.js'
 import { leaves } from '../../lib/model/content-tree.js'
+import type { Content, RId } from '../../lib/model/types.js'
 import { checkVolume } from '../../lib/store/check.js'
 import type { HoldingMessage } from '../../lib/volume/holding-actor.js'
 import { fileContent } from '../../lib/volume/survey.js'
@@ -480,4 +481,55 @@ describe('Contents on demand', function () {
     await madeRoom(lean)
     assert.deepEqual(checkVolume(lean.resources), [])
   })
+
+  it('of an old version that came without its bytes are fetched from whoever has them', async () => {
+    await writeFile(keeper.path('letter'), noise(100_000, 1))
+    await keeper.volume.flush()
+    await shown('letter', 100_000)
+    await apart()
+    await writeFile(lean.path('letter'), noise(90_000, 2))
+    await lean.volume.flush()
+    const third = await new VolumeFixture().create({ root: keeper.volume.root })
+    await third.open()
+    const host = new Host('third')
+    host.volumes.push(third.volume)
+    await host.start()
+    const links: MemoryLink[] = []
+    const meet = (other: Host) => {
+      const made = new MemoryLink(other.id, 'third')
+      links.push(made)
+      for (const [i, end] of [other, host].entries()) {
+        end.links.add(made.ends[i])
+        void made.closed.then(() => end.links.delete(made.ends[i]))
+        end.look()
+      }
+    }
+    try {
+      assert.equal(third.volume.holding.partial, false)
+      meet(hosts[1])
+      await inTime(() => headsOf(third) === headsOf(lean), 'the same heads')
+      assert.equal(lackingOf(third), 1)
+      assert.ok(third.volume.holding.partial)
+      meet(hosts[0])
+      await inTime(() => !third.volume.holding.partial, 'it has everything')
+      assert.equal(lackingOf(third), 0)
+    } finally {
+      for (const one of links) one.cut()
+      await host.stop()
+      await third.destroy()
+    }
+  })
 })
+
+/** Contents, of any version, of which some bytes are not there. */
+function lackingOf({ volume, resources }: VolumeFixture): number {
+  const contents = new Map<string, Content>()
+  const visit = (rid: RId) => {
+    const revision = volume.revision(rid)
+    const content = revision && fileContent(revision)
+    if (content) contents.set(hex(rid), content)
+    for (const parent of revision?.parents ?? []) visit(parent)
+  }
+  for (const { head } of volume.changes(0, 1000)) visit(head)
+  return [...contents.values()].filter((content) => resources.reads.missingLeaves(content).length > 0).length
+}

@@ -126,7 +126,7 @@ export class Network {
   ): Promise<Device> {
     const device = new Device(id, this.clock)
     const after = (ms: number, callback: () => void) => this.clock.after(ms, callback)
-    const elsewhere = hold === 'everything' ? undefined : (chunk: ChunkId) => this.#find(chunk)
+    const elsewhere = (chunk: ChunkId) => this.#find(chunk)
     const volume = MemoryVolume.create({ seed: id, root: idOf('the root'), after, elsewhere, ...init })
     if (hold === 'on-demand') await volume.holding.set({ hold })
     device.volumes.push(volume)

@@ -209,7 +209,8 @@ export class MemoryVolume implements Volume {
   }
 
   /** As somebody who waits until it is fetched. */
-  readonly #look: ChunkSource = (id) => (this.hasChunk(id) ? undefined : this.#init.elsewhere?.(id)) ?? this.source(id)
+  readonly #look: ChunkSource = (id) =>
+    (this.hasChunk(id) || !this.holding.partial ? undefined : this.#init.elsewhere?.(id)) ?? this.source(id)
 
   /** Ids of data of files that are here: what may be given away. */
   data(): ChunkId[] {
