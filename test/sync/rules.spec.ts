@@ -68,10 +68,10 @@ describe('Rules of a pair', () => {
     net.cutAll()
     await quiet()
     await set(a, { limit: 100_000 }, 2e12)
-    await set(b, { schedule: ['sat'] }, 3e12)
+    await set(b, { schedule: ['mon-sun'] }, 3e12)
     net.connect(a, b)
     await net.converge()
-    assert.deepEqual(rulesOf(a.volume), [ruleOf({ limit: 100_000, schedule: ['sat'] })])
+    assert.deepEqual(rulesOf(a.volume), [ruleOf({ limit: 100_000, schedule: ['mon-sun'] })])
     net.assertEqual()
   })
 
