@@ -34,17 +34,19 @@ export function laneKeys({ id, secret }: Ticket): { dialler: Keys; listener: Key
   return { dialler: derive('dialler'), listener: derive('listener') }
 }
 
-/** Nonces: the iv, its last 8 bytes xored with the number of the record. */
-class Counter {
+/** What both ends of one direction count alike. Nonces: the iv, its last 8 bytes xored with the number of the record. */
+class Direction {
+  protected readonly key: Uint8Array
+  readonly #iv: Buffer
   #records = 0n
   #bytes = 0
-  readonly #iv: Buffer
 
-  constructor(iv: Uint8Array) {
+  constructor({ key, iv }: Keys) {
+    this.key = key
     this.#iv = Buffer.from(iv)
   }
 
-  next(length: number): Buffer {
+  protected nextNonce(length: number): Buffer {
     this.#bytes += length
     const nonce = Buffer.from(this.#iv)
     nonce.writeBigUInt64BE(nonce.readBigUInt64BE(IV_BYTES - 8) ^ this.#records++, IV_BYTES - 8)
@@ -56,46 +58,22 @@ class Counter {
   }
 }
 
-export class RecordSealer {
-  readonly #key: Uint8Array
-  readonly #counter: Counter
-
-  constructor({ key, iv }: Keys) {
-    this.#key = key
-    this.#counter = new Counter(iv)
-  }
-
-  get wornOut(): boolean {
-    return this.#counter.wornOut
-  }
-
+export class RecordSealer extends Direction {
   /** The record, in parts: header, ciphertext, tag. */
   seal(frame: Uint8Array): Uint8Array[] {
     const header = Buffer.allocUnsafe(HEADER_BYTES)
     header.writeUInt32BE(frame.length)
-    const cipher = createCipheriv(CIPHER, this.#key, this.#counter.next(frame.length)).setAAD(header)
+    const cipher = createCipheriv(CIPHER, this.key, this.nextNonce(frame.length)).setAAD(header)
     const sealed = cipher.update(frame)
     cipher.final()
     return [header, sealed, cipher.getAuthTag()]
   }
 }
 
-export class RecordOpener {
-  readonly #key: Uint8Array
-  readonly #counter: Counter
-
-  constructor({ key, iv }: Keys) {
-    this.#key = key
-    this.#counter = new Counter(iv)
-  }
-
-  get wornOut(): boolean {
-    return this.#counter.wornOut
-  }
-
+export class RecordOpener extends Direction {
   /** The frame. Nothing of it is seen before all of it is known to be the peer's. @throws LaneBrokenError */
   open(header: Uint8Array, sealed: Uint8Array, tag: Uint8Array): Uint8Array {
-    const decipher = createDecipheriv(CIPHER, this.#key, this.#counter.next(sealed.length), {
+    const decipher = createDecipheriv(CIPHER, this.key, this.nextNonce(sealed.length), {
       authTagLength: TAG_BYTES,
     })
     decipher.setAAD(header).setAuthTag(tag)

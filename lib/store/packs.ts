@@ -1,5 +1,5 @@
 // Reads chunks from packs: append-only files of raw chunk bytes without headers; where a chunk lies is said by table `chunks`.
-// Owns a bounded number of open pack files. Never writes.
+// Never writes.
 
 import fs from 'node:fs'
 import { equal, hex } from '../model/bytes.js'
@@ -7,6 +7,7 @@ import { hashOf } from '../model/hash.js'
 import type { ChunkId, ChunkSource } from '../model/types.js'
 import { ChunkDamagedError, ChunkMissingError } from './errors.js'
 import type { VolumeLayout } from './layout.js'
+import { OpenPacks } from './open-packs.js'
 import type { ChunkLocation } from './tables.js'
 
 const OPEN_MAX = 32
@@ -21,14 +22,14 @@ export interface ChunkIndex {
 export class PackReader {
   readonly #index: ChunkIndex
   readonly #layout: VolumeLayout
-  /** In order of last use. */
-  readonly #open = new Map<number, number>()
+  readonly #open: OpenPacks
   /** Synchronous, verified: for list chunks and folders. */
   readonly source: ChunkSource = (id) => this.chunk(id)
 
   constructor(components: { reader: ChunkIndex; layout: VolumeLayout }) {
     this.#index = components.reader
     this.#layout = components.layout
+    this.#open = new OpenPacks({ pathOf: (pack) => this.#layout.pack(pack) }, { max: OPEN_MAX })
   }
 
   /** All bytes of a chunk, in a new array. Throws ChunkMissingError; ChunkDamagedError if they are not those of its id. */
@@ -56,7 +57,7 @@ export class PackReader {
   read(id: ChunkId, location: ChunkLocation, offset: number, into: Uint8Array): void {
     let got = 0
     try {
-      const fd = this.#descriptor(location.pack)
+      const fd = this.#open.descriptor(location.pack)
       while (got < into.length) {
         const n = fs.readSync(fd, into, got, into.length - got, location.offset + offset + got)
         if (n === 0) break
@@ -68,32 +69,12 @@ export class PackReader {
     if (got < into.length) throw new ChunkDamagedError(id, this.#layout.pack(location.pack), 'the file is too short')
   }
 
-  /** An open descriptor of a pack; valid until some dozens of other packs were asked for. */
-  #descriptor(pack: number): number {
-    let fd = this.#open.get(pack)
-    if (fd === undefined) fd = fs.openSync(this.#layout.pack(pack), 'r')
-    else this.#open.delete(pack)
-    this.#open.set(pack, fd)
-    if (this.#open.size > OPEN_MAX) {
-      const [oldest, old] = this.#open.entries().next().value!
-      this.#open.delete(oldest)
-      fs.closeSync(old)
-    }
-    return fd
-  }
-
-  /** These are gone, or will be. */
+  /** These packs are gone, or will be. */
   forget(packs: number[]): void {
-    for (const pack of packs) {
-      const fd = this.#open.get(pack)
-      if (fd === undefined) continue
-      this.#open.delete(pack)
-      fs.closeSync(fd)
-    }
+    this.#open.forget(packs)
   }
 
   close(): void {
-    for (const fd of this.#open.values()) fs.closeSync(fd)
-    this.#open.clear()
+    this.#open.close()
   }
 }

@@ -1,11 +1,11 @@
-// Pack files opened for reading by the volume thread. Owns their descriptors, a bounded number of them. A pack that was
-// rewritten or removed keeps its bytes as long as it is open here.
+// Reads packs for the volume thread, verifying whole chunks.
 
 import fs from 'node:fs'
 import { EIO } from '../../fuse/errno.js'
 import { equal, hex } from '../../model/bytes.js'
 import { hashOf } from '../../model/hash.js'
 import { ChunkDamagedError } from '../../store/errors.js'
+import { OpenPacks } from '../../store/open-packs.js'
 import { ErrnoError } from './errno.js'
 import type { PlacedChunk } from './leaf-cache.js'
 
@@ -13,28 +13,16 @@ const OPEN_MAX = 64
 
 export class PackFiles {
   readonly #pathOf: (pack: number) => string
-  readonly #open = new Map<number, number>()
+  readonly #open: OpenPacks
 
   constructor(components: { pathOf: (pack: number) => string }) {
     this.#pathOf = components.pathOf
-  }
-
-  #fd(pack: number): number {
-    let fd = this.#open.get(pack)
-    if (fd !== undefined) return fd
-    if (this.#open.size >= OPEN_MAX) {
-      const [oldest, old] = this.#open.entries().next().value!
-      this.#open.delete(oldest)
-      fs.closeSync(old)
-    }
-    fd = fs.openSync(this.#pathOf(pack), 'r')
-    this.#open.set(pack, fd)
-    return fd
+    this.#open = new OpenPacks(components, { max: OPEN_MAX })
   }
 
   /** Reads `length` bytes at `offset` of a pack into `into` at `at`. Throws if they are not all there. */
   read(pack: number, offset: number, into: Uint8Array, at: number, length: number): void {
-    const fd = this.#fd(pack)
+    const fd = this.#open.descriptor(pack)
     let got = 0
     while (got < length) {
       const n = fs.readSync(fd, into, at + got, length - got, offset + got)
@@ -59,18 +47,12 @@ export class PackFiles {
     if (!equal(hash, id)) throw new ChunkDamagedError(id, this.#pathOf(pack), `its hash is ${hex(hash)}`)
   }
 
-  /** These are gone, or will be. */
+  /** These packs are gone, or will be. */
   forget(packs: number[]): void {
-    for (const pack of packs) {
-      const fd = this.#open.get(pack)
-      if (fd === undefined) continue
-      this.#open.delete(pack)
-      fs.closeSync(fd)
-    }
+    this.#open.forget(packs)
   }
 
   close(): void {
-    for (const fd of this.#open.values()) fs.closeSync(fd)
-    this.#open.clear()
+    this.#open.close()
   }
 }
